@@ -1,0 +1,120 @@
+"""The few durable file operations that the log is built from: the seam where tests put crashes.
+
+Each method is one step that a power cut can fall before or after. When it returns, what it says is on disk; a folder's
+new names are durable only after `sync_folder`. An OSError from here is fatal to the sealer: after a failed fsync Linux
+may forget what was to be written, so nothing may be retried over it (reference/audit-portal.md A.2.4).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Disk:
+    """The real file system."""
+
+    def read(self, path: Path) -> bytes | None:
+        """The whole file, or None where there is none."""
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def make_folder(self, path: Path) -> None:
+        """Make a folder and those above it; each new name is durable."""
+        missing = []
+        while not path.is_dir():
+            missing.append(path)
+            path = path.parent
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o755, exist_ok=True)
+            self.sync_folder(folder.parent)
+
+    def write(self, path: Path, data: bytes, mode: int = 0o644) -> None:
+        """Write a file anew and flush it. Not atomic: meant for temporary names."""
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        with _closing(fd):
+            _write_all(fd, data)
+            os.fsync(fd)
+
+    def link(self, old: Path, new: Path) -> None:
+        """Give a file a second name; FileExistsError where it is taken."""
+        os.link(old, new)
+
+    def rename(self, old: Path, new: Path) -> None:
+        old.rename(new)
+
+    def append(self, path: Path, data: bytes) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        with _closing(fd):
+            _write_all(fd, data)
+            os.fsync(fd)
+
+    def truncate(self, path: Path, size: int) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with _closing(fd):
+            os.ftruncate(fd, size)
+            os.fsync(fd)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file if it is there."""
+        path.unlink(missing_ok=True)
+
+    def remove_folder(self, path: Path) -> None:
+        """Remove a folder if it is there and empty."""
+        try:
+            path.rmdir()
+        except OSError:
+            pass  # not empty, or gone already: an empty folder does no harm
+
+    def sync_folder(self, path: Path) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with _closing(fd):
+            os.fsync(fd)
+
+
+class Contradiction(Exception):
+    """A file that is written once is already there with other content."""
+
+
+def replace(disk: Disk, path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Put a whole new content in place of a file, atomically and durably."""
+    new = path.with_name(path.name + ".new")
+    disk.write(new, data, mode)
+    disk.rename(new, path)
+    disk.sync_folder(path.parent)
+
+
+def create(disk: Disk, path: Path, data: bytes, temporary: Path) -> None:
+    """Write a file that never changes again. The caller syncs its folder. Raises Contradiction."""
+    present = disk.read(path)
+    if present is None:
+        disk.write(temporary, data)
+        try:
+            disk.link(temporary, path)
+            present = data
+        except FileExistsError:
+            present = disk.read(path)
+        disk.remove(temporary)
+    if present != data:
+        raise Contradiction(f"{path} is already there with other content")
+
+
+@contextmanager
+def _closing(fd: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

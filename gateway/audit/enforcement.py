@@ -1,0 +1,88 @@
+"""Did the delivering connection meet what the decision required? Judged from the leaves alone.
+
+Pure, and written apart from the code that enforces (`gateway.wire.tls_grade`), so that one mistake is not made twice.
+Source: policy.md, Guarantees and Grades; reference/audit-portal.md A.2.13, check 11.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from gateway.audit.leaves import Attempted, Decided, Floor, TlsSeen
+
+PROVING = frozenset({"dane", "mta-sts", "pin", "pkix"})
+_VERSIONS = {
+    "TLSv1": 10,
+    "TLSv1.1": 11,
+    "TLSv1.2": 12,
+    "TLSv1.3": 13,
+    "1.0": 10,
+    "1.1": 11,
+    "1.2": 12,
+    "1.3": 13,
+}
+_BROKEN = re.compile(r"NULL|EXP|RC4|DES|MD5|ADH|AECDH|anon", re.IGNORECASE)
+
+
+def content_left(attempt: Attempted) -> bool:
+    """Whether content may have left: it was taken, or nobody knows, or octets of it went out before the answer."""
+    return attempt.outcome in {"delivered", "unknown"} or (attempt.octets > 0 and not attempt.security)
+
+
+def unfit_floor(decision: Decided) -> Iterator[str]:
+    """Why the floor under a decision to send is too low for what the same decision says is required."""
+    if decision.decision != "send":
+        return
+    if decision.floor is None or decision.method is None:
+        yield "a decision to send names no floor"
+        return
+    required = {guarantee for guarantee, _ in decision.required}
+    grades = set(decision.floor.grades)
+    if not grades:
+        yield "the floor admits no grade"
+    if decision.method in {"tls", "plain"}:
+        if "authenticated" in required and not grades <= PROVING:
+            yield "authenticated is required, the floor admits connections that prove nothing"
+        if "encrypted" in required and "none" in grades:
+            yield "encrypted is required, the floor admits plain text"
+
+
+def violations(decision: Decided, attempt: Attempted) -> Iterator[str]:
+    """Why content that left under `decision` should not have left like that."""
+    if decision.decision != "send":
+        yield f"the decision was {decision.decision}"
+        return
+    if attempt.method != decision.method:
+        yield f"it left by {attempt.method}, decided was {decision.method}"
+    if attempt.floor != decision.floor:
+        yield "the attempt names another floor than its decision"
+    if decision.floor is not None:
+        yield from _below(decision.floor, attempt.grade, attempt.tls)
+
+
+def _below(floor: Floor, grade: str | None, tls: TlsSeen | None) -> Iterator[str]:
+    shown = _shown(grade, tls)
+    if not shown & set(floor.grades):
+        yield f"the connection showed {grade or 'nothing'}, required was one of {', '.join(floor.grades)}"
+    if tls is None:
+        return
+    if _VERSIONS.get(tls.version, 0) < _VERSIONS.get(floor.min_version, 99):
+        yield f"the connection spoke {tls.version}, required was at least {floor.min_version}"
+    if _BROKEN.search(tls.cipher) and "none" not in floor.grades:
+        yield f"the connection used {tls.cipher}, which protects nothing"
+
+
+def _shown(grade: str | None, tls: TlsSeen | None) -> set[str]:
+    """The grades that the evidence bears out. A claimed grade without its evidence counts as what is left of it."""
+    if tls is None:
+        return {"none"}
+    shown = {"none", "encrypted"}
+    proved = tls.failure is None and tls.trusted and tls.matched
+    if grade in {"pkix", "mta-sts"} and proved:
+        shown.add(grade)
+    if grade in {"dane", "pin"} and tls.failure is None:
+        shown.add(
+            grade
+        )  # these may rest on the certificate itself, without a public root (RFC 7672 section 3.1.1)
+    return shown

@@ -1,0 +1,143 @@
+"""What would happen to a message: the stages up to the decision, for `policy explain` and `send --preview`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.classify.message import classify
+from gateway.cli.errors import INVALID_INPUT, CommandError
+from gateway.cli.letter import read_letter
+from gateway.cli.output import out, plain, print_json
+from gateway.config import Config
+from gateway.model.address import Address
+from gateway.model.capability import Capability
+from gateway.model.decision import Decision
+from gateway.model.envelope import Client, Envelope, Recipient
+from gateway.policy import PolicyError, conditions_used, decide
+from gateway.policy.explain import explain_data, explain_lines, headline
+from gateway.service import wiring
+from gateway.service.clock import now
+from gateway.service.policies import PolicyInForce
+from gateway.wire.address import AddressError, parse_address
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to one recipient; `capability` is a file as `probe --json` writes it."""
+
+    message: Path
+    sender: str | None
+    recipient: str
+    capability: Path | None
+    connector: str
+
+
+class NoMemory:
+    """A prober's memory that keeps nothing: a look that leaves no trace in a gateway's store."""
+
+    async def remember(self, kind: str, key: str, value: bytes, expires: object) -> None:
+        """Forget it."""
+
+    async def recall(self, kind: str, key: str, now: object) -> bytes | None:
+        """Know nothing."""
+        return None
+
+
+def answer(config: Config, question: Question) -> tuple[Decision, dict[str, Any], tuple[str, ...]]:
+    """The decision, as data and as lines."""
+    content = read_letter(question.message)
+    recipient = _address(question.recipient)
+    known = _capability(question.capability) if question.capability else None
+    sender = _address(question.sender) if question.sender else None
+    [decision] = decisions(config, content, sender, [recipient], question.connector, known)
+    return decision, explain_data(decision), explain_lines(decision)
+
+
+def preview_message(config: Config, content: bytes, sender: str, to: Sequence[str], *, json: bool) -> None:
+    """Print what would happen to each recipient's copy."""
+    recipients = [_address(one) for one in to]
+    made = decisions(config, content, _address(sender), recipients, config.connector[0].name, None)
+    if json:
+        print_json(
+            [
+                {"recipient": str(one), **explain_data(decision)}
+                for one, decision in zip(recipients, made, strict=True)
+            ]
+        )
+        return
+    for recipient, decision in zip(recipients, made, strict=True):
+        out.print(f"[bold]{plain(str(recipient))}[/bold]: {plain(headline(decision))}")
+        for line in explain_lines(decision):
+            out.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def decisions(
+    config: Config,
+    content: bytes,
+    sender: Address | None,
+    recipients: Sequence[Address],
+    connector: str,
+    known: Capability | None,
+) -> list[Decision]:
+    """Classify, probe what is not known, and decide for each recipient, as the gateway would at this moment."""
+    try:
+        policies = PolicyInForce(config.policy)
+    except PolicyError as error:
+        raise CommandError(INVALID_INPUT, *map(str, error.problems)) from error
+    policy = policies.policy
+    envelope = _envelope(content, sender, recipients, connector)
+    facts = classify(content, envelope, needs=conditions_used(policy))
+    if sender is None and facts.authors:
+        envelope = _envelope(content, facts.authors[0], recipients, connector)
+        facts = classify(content, envelope, needs=conditions_used(policy))
+    if known is not None:
+        capabilities = [msgspec.structs.replace(known, recipient=one) for one in recipients]
+    else:
+        capabilities = asyncio.run(_probe(config, policies, recipients))
+    return [decide(facts, capability, policy, now()) for capability in capabilities]
+
+
+async def _probe(config: Config, policies: PolicyInForce, recipients: Sequence[Address]) -> list[Capability]:
+    prober = wiring.prober(config, policies, NoMemory())
+    try:
+        return list(await asyncio.gather(*(prober.probe(one, now()) for one in recipients)))
+    finally:
+        await prober.close()
+
+
+def _envelope(
+    content: bytes, sender: Address | None, recipients: Sequence[Address], connector: str
+) -> Envelope:
+    client = Client(ip="127.0.0.1", port=0, helo="", listener="", connector=connector)
+    return Envelope(
+        id="preview",
+        accepted_at=now(),
+        client=client,
+        sender=sender,
+        recipients=tuple(Recipient(one) for one in recipients),
+        size=len(content),
+        sha256=sha256(content).digest(),
+    )
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except AddressError as error:
+        raise CommandError(INVALID_INPUT, f"`{text}` is no address: {error}") from error
+
+
+def _capability(file: Path) -> Capability:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Capability)
+    except OSError as error:
+        raise CommandError(INVALID_INPUT, f"{file}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise CommandError(
+            INVALID_INPUT, f"{file}: is no capability: {error}", hint="sealgate probe --json ADDR writes one"
+        ) from error

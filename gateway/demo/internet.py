@@ -1,0 +1,148 @@
+"""The demo's internet as one thing to open: resolver, authority and recipients' servers on 127.x addresses, no root.
+
+What makes it the same internet after a restart (ports, authority, servers' and zones' keys) is kept in
+`DIR/internet/`: `ports.json`, `ca.pem`, keys in PEM. Everything that its servers receive is kept in
+`DIR/internet/received/`.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from gateway.demo.ca import Authority, kept_key, open_authority
+from gateway.demo.cast import DNS_ADDRESS, SERVERS, ZONES, ServerPlan
+from gateway.demo.recipients import Postbox, serve_recipients, server_context
+from gateway.demo.resolver import Resolver, serve_dns
+from gateway.demo.zones import ZoneSource, serve_zone
+
+_ATTEMPTS = 50  # at finding a port that is free everywhere
+
+
+class InternetError(Exception):
+    """The demo's internet cannot be opened; the text says why and what to do."""
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """All recipients' servers listen on `smtp`, since mail delivery has one port."""
+
+    smtp: int
+    dns: int
+
+
+class Internet(msgspec.Struct, frozen=True, kw_only=True):
+    """A running internet: where things are, and what has arrived."""
+
+    folder: Path
+    ports: Ports
+    authority: Authority
+    resolver: Resolver
+    postbox: Postbox
+    servers: tuple[ServerPlan, ...]
+
+    @property
+    def dns_server(self) -> str:
+        return f"{DNS_ADDRESS}:{self.ports.dns}"
+
+    @property
+    def ca_file(self) -> Path:
+        return self.authority.root_file
+
+
+@asynccontextmanager
+async def open_internet(
+    folder: Path,
+    *,
+    servers: tuple[ServerPlan, ...] = SERVERS,
+    zones: tuple[ZoneSource, ...] = ZONES,
+    silent: tuple[str, ...] = (),
+) -> AsyncIterator[Internet]:
+    """Open the internet of `folder`, anew or as it was kept there, for as long as the block runs.
+
+    `silent` are names whose questions the resolver leaves unanswered. Raises InternetError where a kept port is taken
+    or none is free everywhere.
+    """
+    home = folder / "internet"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    now = datetime.now(UTC)
+    authority = open_authority(home, now)
+    resolver = Resolver(
+        (serve_zone(zone, kept_key(home / f"{zone.origin}.zone.key"), now) for zone in zones), silent
+    )
+    contexts = {plan.name: _context(authority, home, plan, now) for plan in servers if plan.certificate}
+    postbox = Postbox(home / "received")
+    async with AsyncExitStack() as running:
+        ports = await _start(running, home, resolver, servers, contexts, postbox)
+        yield Internet(
+            folder=home,
+            ports=ports,
+            authority=authority,
+            resolver=resolver,
+            postbox=postbox,
+            servers=servers,
+        )
+
+
+async def _start(
+    running: AsyncExitStack,
+    home: Path,
+    resolver: Resolver,
+    servers: tuple[ServerPlan, ...],
+    contexts: dict[str, ssl.SSLContext],
+    postbox: Postbox,
+) -> Ports:
+    kept = home / "ports.json"
+    fixed = msgspec.json.decode(kept.read_bytes(), type=Ports) if kept.exists() else None
+    addresses = [plan.address for plan in servers]
+    for _ in range(_ATTEMPTS):
+        ports = fixed or Ports(_free_port(addresses), _free_port([DNS_ADDRESS]))
+        try:
+            async with AsyncExitStack() as starting:
+                await starting.enter_async_context(serve_dns(resolver, DNS_ADDRESS, ports.dns))
+                await starting.enter_async_context(serve_recipients(servers, ports.smtp, contexts, postbox))
+                running.push_async_exit(starting.pop_all())
+        except OSError as taken:  # somebody was faster than we: another port then, unless it must be this one
+            if fixed is not None:
+                raise InternetError(
+                    f"the internet kept in {home} used ports {ports.smtp} and {ports.dns}, and one of them is"
+                    f" taken now ({taken.strerror}): stop the program that has it (another demo?), or start a"
+                    " new demo in another folder"
+                ) from taken
+        else:
+            kept.write_bytes(msgspec.json.encode(ports))
+            return ports
+    raise InternetError("no port is free on all of the demo's addresses: stop other demos and try again")
+
+
+def _free_port(addresses: Iterable[str]) -> int:
+    """A TCP port that is free on all addresses at this moment."""
+    first, *others = addresses
+    for _ in range(_ATTEMPTS):
+        with socket.socket() as chosen:
+            chosen.bind((first, 0))
+            port: int = chosen.getsockname()[1]
+            if all(_is_free(address, port) for address in others):
+                return port
+    raise InternetError("no port is free on all of the demo's addresses: stop other demos and try again")
+
+
+def _is_free(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def _context(authority: Authority, home: Path, plan: ServerPlan, now: datetime) -> ssl.SSLContext:
+    key_file, chain_file = home / f"{plan.name}.key", home / f"{plan.name}.pem"
+    assert plan.certificate is not None
+    chain_file.write_bytes(authority.issue(plan.name, plan.certificate, kept_key(key_file), now))
+    return server_context(plan, chain_file, key_file)

@@ -1,0 +1,155 @@
+"""Who may send through us, and as whom. Pure: connectors and a peer in, connectors or a refusal out.
+
+The one rule: a client's right to relay is its connector's (by network, client certificate or login) and holds only for
+that connector's sender domains, in the envelope and in From. An address range alone is never the right to send as
+anybody: the servers of the large providers carry mail of strangers too.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+import msgspec
+
+from gateway.model.address import Address
+from gateway.wire.smtp_server_actions import Refused
+from gateway.wire.smtp_server_data import Newlines
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+RELAY_DENIED = Refused(550, "5.7.1", "relaying denied: this client may not send through this gateway")
+_TLS_FIRST = Refused(530, "5.7.0", "must issue a STARTTLS command first")
+_LOGIN_FIRST = Refused(530, "5.7.0", "authentication required")
+
+
+class User(msgspec.Struct, frozen=True):
+    """A login. `password_hash` is an argon2 PHC string."""
+
+    name: str
+    password_hash: str
+
+    def __repr__(self) -> str:
+        return f"User({self.name!r})"
+
+
+class Connector(msgspec.Struct, frozen=True, kw_only=True):
+    """One upstream server or group of clients.
+
+    Kind `smtp` is proved by `networks` (CIDR) or `certificates` (SHA-256 of the client's certificate in DER, lower-case
+    hex); where both are given, both must hold. Kind `login` is proved by one of `users`, and from `networks` only where
+    any are given. `domains` are exact, as lower-case A-labels. A null sender still needs a From of these domains.
+    """
+
+    name: str
+    kind: str  # smtp | login
+    domains: tuple[str, ...]
+    networks: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
+    users: tuple[User, ...] = ()
+    null_sender: str = "refuse"  # allow | refuse
+    bare_newlines: Newlines = Newlines.REJECT
+    require_tls: bool = False
+
+    def owns(self, address: Address) -> bool:
+        return address.domain in self.domains
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session has proved so far. `user` is a name that `authenticated_by` (a connector's name) knows."""
+
+    ip: str
+    tls: bool = False
+    certificate: str | None = None
+    user: str | None = None
+    authenticated_by: str | None = None
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """The connectors that a peer falls under, in configured order, or what it must do first."""
+
+    connectors: tuple[Connector, ...]
+    otherwise: Refused = RELAY_DENIED
+
+
+class Connectors:
+    """All connectors of an installation, with their networks parsed once. Raises ValueError for a network that is none,
+    and for two connectors of one name."""
+
+    def __init__(self, connectors: Iterable[Connector]) -> None:
+        self.all = tuple(connectors)
+        if len({each.name for each in self.all}) != len(self.all):
+            raise ValueError("two connectors have the same name")
+        self._networks = {each.name: tuple(map(ipaddress.ip_network, each.networks)) for each in self.all}
+
+    @property
+    def logins(self) -> tuple[Connector, ...]:
+        return tuple(each for each in self.all if each.kind == "login")
+
+    @property
+    def wants_certificates(self) -> bool:
+        return any(each.certificates for each in self.all)
+
+    def standing(self, peer: Peer) -> Standing:
+        """Which connectors the peer falls under."""
+        ip = _address(peer.ip)
+        near = [each for each in self.all if self._near(each, ip)]
+        mine = tuple(each for each in near if _proved(each, peer))
+        if mine:
+            return Standing(mine)
+        if not peer.tls and any(_proved(each, peer, tls=True) for each in near):
+            return Standing((), _TLS_FIRST)
+        if peer.user is None and any(each.kind == "login" for each in near):
+            return Standing((), _LOGIN_FIRST if peer.tls else _TLS_FIRST)
+        if not peer.tls and any(each.certificates for each in near):
+            return Standing((), _TLS_FIRST)
+        return Standing(())
+
+    def _near(self, connector: Connector, ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+        networks = self._networks[connector.name]
+        if not networks:
+            return connector.kind == "login" or bool(connector.certificates)
+        return any(ip in network for network in networks if network.version == ip.version)
+
+
+def admit(standing: Standing, sender: Address | None) -> tuple[Connector, ...] | Refused:
+    """The connectors under which a message of this envelope sender may come in; From decides among them later."""
+    if not standing.connectors:
+        return standing.otherwise
+    if sender is None:
+        found = tuple(each for each in standing.connectors if each.null_sender == "allow")
+        return found or Refused(550, "5.7.1", "relaying denied: this client may not send with a null sender")
+    found = tuple(each for each in standing.connectors if each.owns(sender))
+    return found or Refused(550, "5.7.1", "relaying denied: this client may not send for the sender's domain")
+
+
+def newline_rule(connectors: tuple[Connector, ...]) -> Newlines:
+    """The rule for content whose connector is not settled yet: the strictest where they differ."""
+    rules = {each.bare_newlines for each in connectors}
+    return rules.pop() if len(rules) == 1 else Newlines.REJECT
+
+
+def bind(connectors: tuple[Connector, ...], authors: Iterable[Address]) -> Connector | None:
+    """The first connector that owns every author."""
+    claimed = tuple(authors)
+    return next((each for each in connectors if all(map(each.owns, claimed))), None)
+
+
+def _proved(connector: Connector, peer: Peer, *, tls: bool = False) -> bool:
+    """Whether the peer (or the peer under TLS) has shown what the connector asks for, its network apart."""
+    if connector.require_tls and not (peer.tls or tls):
+        return False
+    if connector.kind == "login":
+        return peer.authenticated_by == connector.name and any(
+            user.name == peer.user for user in connector.users
+        )
+    if peer.user is not None:
+        return False  # whoever logs in is that user, and no longer a machine of that network
+    return not connector.certificates or peer.certificate in connector.certificates
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    ip = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        return ip.ipv4_mapped
+    return ip

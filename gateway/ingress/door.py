@@ -1,0 +1,150 @@
+"""What all sessions of one listener share: its rules, who is in, and the work that must outlive a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Protocol
+
+from gateway.ingress.connector import Connectors
+from gateway.ingress.intake import Incident, IncidentKind, Incidents, Intake
+from gateway.ingress.login import LoginCheck
+from gateway.ingress.settings import ListenerSettings
+from gateway.ingress.tls import ServerTls
+from gateway.model.ids import message_id
+from gateway.wire.smtp_server_actions import Refused
+from gateway.wire.smtp_server_session import DialogueSettings
+
+_CROWDED = 0.8  # of all sessions: above it patience is short
+_CROWDED_ERRORS = 2
+
+
+class Guest(Protocol):
+    """A session, as the door sees it."""
+
+    def stop(self, refusal: Refused) -> None: ...
+    def cut(self) -> None: ...
+
+
+class Door:
+    """One listener's shared state."""
+
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        connectors: Connectors,
+        intake: Intake,
+        *,
+        clock: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+        incidents: Incidents,
+        logins: LoginCheck,
+    ) -> None:
+        self.settings = settings
+        self.connectors = connectors
+        self.tls: ServerTls | None = None
+        self.dialogue = self._dialogue_settings()
+        self.load_tls()
+        self.intake = intake
+        self.clock = clock
+        self.logins = logins
+        self.guests: dict[Guest, str] = {}
+        self.stopping: Refused | None = None
+        self.empty = asyncio.Event()
+        self.empty.set()
+        self._entropy = entropy
+        self._incidents = incidents
+        self._by_ip: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ----------------------------------------------------------------------------------------------------- rules
+
+    def change_connectors(self, connectors: Connectors) -> None:
+        """For messages that begin from now on."""
+        asked = self.connectors.wants_certificates
+        self.connectors = connectors
+        self.dialogue = self._dialogue_settings()
+        if connectors.wants_certificates != asked:
+            self.load_tls()
+
+    def load_tls(self) -> None:
+        """Read certificate and key, for sessions that begin from now on. Raises TlsFailure."""
+        if self.settings.tls != "off":
+            self.tls = ServerTls(
+                self.settings.certificate,
+                self.settings.key,
+                ask_for_certificate=self.connectors.wants_certificates,
+            )
+
+    def _dialogue_settings(self) -> DialogueSettings:
+        settings = self.settings
+        return DialogueSettings(
+            hostname=settings.hostname,
+            size_limit=settings.size_limit,
+            recipient_limit=settings.recipient_limit,
+            error_limit=settings.error_limit,
+            starttls=settings.tls == "starttls",
+            auth=bool(self.connectors.logins) and settings.tls != "off",
+        )
+
+    # ---------------------------------------------------------------------------------------------------- guests
+
+    def enter(self, guest: Guest, ip: str) -> Refused | None:
+        """Let a session in, or say why not."""
+        if self.stopping is not None:
+            return self.stopping
+        limits = self.settings
+        if len(self.guests) >= limits.sessions or self._by_ip[ip] >= limits.sessions_per_client:
+            self.report(IncidentKind.TOO_MANY_SESSIONS, ip)
+            return Refused(421, "4.3.2", "too many sessions; try again later")
+        self.guests[guest] = ip
+        self._by_ip[ip] += 1
+        self.empty.clear()
+        return None
+
+    def leave(self, guest: Guest) -> None:
+        ip = self.guests.pop(guest, None)
+        if ip is not None:
+            self._by_ip[ip] -= 1
+            if not self._by_ip[ip]:
+                del self._by_ip[ip]
+        if not self.guests:
+            self.empty.set()
+
+    @property
+    def crowded(self) -> bool:
+        return len(self.guests) > self.settings.sessions * _CROWDED
+
+    @property
+    def command_patience(self) -> float:
+        timers = self.settings.timers
+        return min(timers.command, timers.overload_command) if self.crowded else timers.command
+
+    @property
+    def error_limit(self) -> int:
+        return min(self.settings.error_limit, _CROWDED_ERRORS) if self.crowded else self.settings.error_limit
+
+    # ------------------------------------------------------------------------------------------------------ work
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Run something to its end, whatever becomes of the connection that asked for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def finished(self) -> None:
+        """Until nothing is at work any more."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+
+    # ------------------------------------------------------------------------------------------------- odds, ends
+
+    def new_message_id(self, now: datetime) -> str:
+        return message_id(int(now.timestamp() * 1000), self._entropy(7))
+
+    def report(
+        self, kind: IncidentKind, ip: str, detail: str = "", error: BaseException | None = None
+    ) -> None:
+        self._incidents(Incident(kind=kind, listener=self.settings.name, ip=ip, detail=detail, error=error))

@@ -1,0 +1,326 @@
+"""One session without its socket: asks the rules what the dialogue wants to know, and starts work that takes time."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Protocol, assert_never
+
+from gateway.ingress.connector import Connector, Peer, Standing, admit, newline_rule
+from gateway.ingress.door import Door
+from gateway.ingress.intake import IncidentKind, IntakeUnavailable
+from gateway.ingress.submission import Submission, as_refused
+from gateway.ingress.tls import TlsEngine
+from gateway.model.envelope import Client, Recipient
+from gateway.wire.smtp_server import ServerDialogue
+from gateway.wire.smtp_server_actions import (
+    Accepted,
+    Action,
+    Authenticate,
+    BodyChunk,
+    Close,
+    CloseReason,
+    DropBody,
+    EndOfData,
+    Event,
+    JudgeMail,
+    JudgeRecipient,
+    Login,
+    MailAccepted,
+    MailCommand,
+    OpenBody,
+    Refused,
+    Send,
+    StartTls,
+    TlsStarted,
+)
+
+_SLOW = Refused(421, "4.4.2", "timeout: the session was idle or too slow")
+_LATE = Refused(451, "4.3.0", "this takes too long; try again later")
+_LOGIN_LATE = Refused(454, "4.7.0", "this takes too long; try again later")
+_BROKEN = Refused(451, "4.3.0", "internal trouble; try again later")
+_LOGIN_BROKEN = Refused(454, "4.7.0", "internal trouble; try again later")
+_NO_POSTMASTER = Refused(550, "5.1.1", "no postmaster is set up here; name a domain")
+
+
+class Line(Protocol):
+    """The connection, as the session needs it."""
+
+    def write(self, octets: bytes) -> None: ...
+
+    def start_tls(self) -> None:
+        """Begin the handshake; `Session.tls_started` is called when it is done."""
+        ...
+
+    def close(self, reason: CloseReason) -> None:
+        """Close after what was written."""
+        ...
+
+    def regulate(self) -> None:
+        """Look again whether to read on: an answer was given, or backlog has been worked off."""
+        ...
+
+
+class Session:
+    """From the greeting to the last reply. All methods run in the event loop and return at once."""
+
+    def __init__(self, door: Door, line: Line, ip: str, port: int, *, tls: bool) -> None:
+        self._door = door
+        self._line = line
+        self.ip = ip
+        self._port = port
+        self._dialogue = ServerDialogue(door.dialogue, tls=tls)
+        self._dialogue.error_limit = door.error_limit
+        self._engine: TlsEngine | None = None
+        self._authenticated_by: str | None = None
+        self._standing: tuple[object, Standing] | None = None
+        self._candidates: tuple[Connector, ...] = ()
+        self._submission: Submission | None = None
+        self._draining = False
+        self._question = 0  # counts questions that take time: an answer to an earlier one is not heard
+
+    @property
+    def dialogue(self) -> ServerDialogue:
+        return self._dialogue
+
+    @property
+    def overfull(self) -> bool:
+        """Whether the client must wait until the intake has caught up."""
+        return self._submission is not None and self._submission.backlog > self._door.settings.backlog_limit
+
+    # ------------------------------------------------------------------------------------------- from the outside
+
+    def greet(self) -> None:
+        self._perform(self._dialogue.greet())
+
+    def hear(self, octets: bytes) -> None:
+        self._perform(self._dialogue.feed(octets))
+
+    def tls_started(self, engine: TlsEngine) -> None:
+        """The handshake is done, of STARTTLS or of implicit TLS."""
+        self._engine = engine
+        self._standing = None
+        if self._dialogue.waiting:
+            self._perform(self._dialogue.resume(TlsStarted()))
+
+    def stop(self, refusal: Refused) -> None:
+        """Say goodbye as soon as no content is on its way."""
+        self._perform(self._dialogue.stop(refusal))
+
+    def time_out(self) -> None:
+        """The client was silent or too slow."""
+        self._report(IncidentKind.TIMEOUT, "in content" if self._dialogue.receiving else "between commands")
+        self._perform(self._dialogue.abort(_SLOW))
+
+    def overdue(self) -> None:
+        """We are too slow: refuse responsibility while the client still listens. Work that was begun goes on, so the
+        client's next try may make a second copy; never none."""
+        self._question += 1
+        self._report(IncidentKind.REPLY_LATE)
+        login = self._dialogue.asked_for_login
+        self._perform(self._dialogue.resume(_LOGIN_LATE if login else _LATE))
+
+    def lost(self) -> None:
+        """The connection is gone. A message whose end has come stays with the intake."""
+        self._question += 1
+        if self._submission is not None:
+            self._submission.abandon()
+            self._submission = None
+
+    # --------------------------------------------------------------------------------------------------- actions
+
+    def _perform(self, actions: list[Action]) -> None:
+        while actions:
+            event: Event | None = None
+            for action in actions:
+                event = self._do(action)
+            actions = self._dialogue.resume(event) if event is not None else []
+        self._line.regulate()
+
+    def _do(self, action: Action) -> Event | None:
+        """Carry an action out; the answer to it, where it wants one and there is one at once."""
+        match action:
+            case BodyChunk():
+                self._add(action.data)
+            case Send():
+                self._line.write(action.data)
+            case JudgeMail():
+                return self._judge_mail(action.mail)
+            case JudgeRecipient():
+                return self._judge_recipient(action.recipient)
+            case OpenBody():
+                return self._open_body(action.mail, action.recipients)
+            case EndOfData():
+                submission, self._submission = self._submission, None
+                assert submission is not None
+                self._later(self._conclude(submission, self._question))
+            case DropBody():
+                self._drop()
+            case Authenticate():
+                self._later(self._check_login(action.login, self._question))
+            case StartTls():
+                self._line.start_tls()
+            case Close():
+                self._count(action.reason)
+                self._line.close(action.reason)
+            case _:
+                assert_never(action)
+        return None
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        self._door.spawn(work)
+
+    def _answer(self, question: int, event: Event) -> None:
+        """Give an answer that took time, unless it comes too late."""
+        if question == self._question:
+            self._question += 1
+            self._perform(self._dialogue.resume(event))
+
+    # ---------------------------------------------------------------------------------------------------- judging
+
+    def _judge_mail(self, mail: MailCommand) -> Event:
+        standing = self._current_standing()
+        admitted = admit(standing, mail.sender)
+        if isinstance(admitted, Refused):
+            sender = mail.sender.domain if mail.sender else "<>"
+            self._report(IncidentKind.RELAY_DENIED, f"sender domain {sender}: {admitted.text}")
+            return admitted
+        self._candidates = admitted
+        return MailAccepted(newline_rule(admitted))
+
+    def _current_standing(self) -> Standing:
+        connectors = self._door.connectors
+        if self._standing is None or self._standing[0] is not connectors:
+            peer = Peer(
+                ip=self.ip,
+                tls=self._dialogue.tls,
+                certificate=self._engine.certificate if self._engine else None,
+                user=self._dialogue.user,
+                authenticated_by=self._authenticated_by,
+            )
+            self._standing = (connectors, connectors.standing(peer))
+        return self._standing[1]
+
+    def _judge_recipient(self, recipient: Recipient) -> Event:
+        if not recipient.address.domain and self._door.settings.postmaster is None:
+            return _NO_POSTMASTER
+        return Accepted()
+
+    # ---------------------------------------------------------------------------------------------------- content
+
+    def _open_body(self, mail: MailCommand, recipients: tuple[Recipient, ...]) -> Event:
+        door = self._door
+        try:
+            body = door.intake.body_writer()
+        except IntakeUnavailable as error:
+            self._report(IncidentKind.INTAKE_UNAVAILABLE, error.problem.private)
+            return as_refused(error.problem)
+        now = door.clock()
+        self._submission = Submission(
+            message=door.new_message_id(now),
+            hostname=door.settings.hostname,
+            header_limit=door.settings.header_limit,
+            client=self._client(),
+            connectors=self._candidates,
+            mail=mail,
+            recipients=self._unique(recipients),
+            body=body,
+            now=now,
+        )
+        return Accepted()
+
+    def _client(self) -> Client:
+        return Client(
+            ip=self.ip,
+            port=self._port,
+            helo=self._dialogue.helo,
+            listener=self._door.settings.name,
+            connector="",
+            authenticated_as=self._dialogue.user,
+            tls=self._engine.session if self._engine else None,
+            protocol=self._dialogue.protocol,
+        )
+
+    def _unique(self, recipients: tuple[Recipient, ...]) -> tuple[Recipient, ...]:
+        """Each recipient once, and a bare postmaster as our own."""
+        postmaster = self._door.settings.postmaster
+        return tuple(
+            dict.fromkeys(
+                Recipient(postmaster, each.notify, each.orcpt)
+                if postmaster and not each.address.domain
+                else each
+                for each in recipients
+            )
+        )
+
+    def _add(self, content: bytes) -> None:
+        submission = self._submission
+        assert submission is not None
+        submission.add(content)
+        if submission.backlog > self._door.settings.backlog_limit // 2 and not self._draining:
+            self._draining = True
+            self._later(self._drain(submission))
+
+    def _drop(self) -> None:
+        submission, self._submission = self._submission, None
+        if submission is not None:
+            submission.abandon()
+
+    async def _drain(self, submission: Submission) -> None:
+        try:
+            await submission.drain()
+        except Exception as error:  # noqa: BLE001  # whatever went wrong in the intake must not end the session's task
+            self._report(IncidentKind.BUG, "while writing a body", error)
+            submission.fail(_BROKEN)
+        finally:
+            self._draining = False
+            self._line.regulate()
+
+    async def _conclude(self, submission: Submission, question: int) -> None:
+        """Hand a complete message over, whether the client still waits or not."""
+        try:
+            refusal = await submission.accept(self._door.intake, self._door.clock())
+        except Exception as error:  # noqa: BLE001  # nothing may be said but "try again" where we do not know
+            self._report(IncidentKind.BUG, f"while accepting {submission.message}", error)
+            refusal = _BROKEN
+            submission.abandon()
+        if refusal is not None and submission.incident is not None:
+            self._report(submission.incident, f"{submission.message}: {refusal.text}")
+        self._answer(question, refusal or Accepted(f"queued as {submission.message}"))
+
+    # ------------------------------------------------------------------------------------------------------ login
+
+    async def _check_login(self, login: Login, question: int) -> None:
+        door = self._door
+        event: Event
+        try:
+            found = await door.logins.check(login, door.connectors.logins, self.ip)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._report(IncidentKind.BUG, "while checking a login", error)
+            event = _LOGIN_BROKEN
+        else:
+            if isinstance(found, Refused):
+                throttled = found.code == 454
+                self._report(
+                    IncidentKind.AUTH_THROTTLED if throttled else IncidentKind.AUTH_FAILED, login.user
+                )
+                event = found
+            else:
+                event = Accepted()
+                if question == self._question:
+                    self._authenticated_by = found.name
+                    self._standing = None
+        self._answer(question, event)
+
+    # ---------------------------------------------------------------------------------------------------- counting
+
+    def _count(self, reason: CloseReason) -> None:
+        match reason:
+            case CloseReason.QUIT | CloseReason.SHELL | CloseReason.AUTH:
+                pass  # failed logins were counted one by one
+            case CloseReason.STARTTLS_INJECTION:
+                self._report(IncidentKind.STARTTLS_INJECTION)
+            case _:
+                self._report(IncidentKind.PROTOCOL_ABUSE, reason.value)
+
+    def _report(self, kind: IncidentKind, detail: str = "", error: BaseException | None = None) -> None:
+        self._door.report(kind, self.ip, detail, error)

@@ -1,0 +1,159 @@
+"""READ FIRST: what becomes of a message, from the moment it is on our disk to the moment nobody need remember it.
+
+A message comes in from our own mail server. Ingress puts body and envelope on disk and only then says 250. From there
+each recipient has an errand of its own, and each errand goes through the stages below, again at every retry:
+
+    1 ingress   it is on disk, with the name of who handed it in        (before this file begins)
+    2 classify  what kind of message is it?                             bytes     -> MessageFacts
+    3 probe     what protection can this recipient receive?             address   -> Capability
+    4 policy    which way is right, and why?                            both      -> Send | Hold | Defer | Reject
+    5 protect   make it so                                              Send      -> ProtectedMessage
+    6 deliver   hand it over, on a connection that shows what we need   message   -> DeliveryAttempt
+    7 audit     write down what was decided and what happened           in the transaction that makes it true
+
+Three promises hold here, and the order of the lines is what keeps them:
+
+- A decision is on disk before the first octet of content leaves: `ledger.decided` returns before `protect` begins.
+- What policy protects cannot leave otherwise: a connection that does not meet the decision's floor is closed unused.
+- Nobody's trouble is another's: errands of one message may share a connection, never an outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, assert_never
+
+from gateway.model.address import Address
+from gateway.model.capability import Capability
+from gateway.model.decision import Decision, Defer, Hold, Reject, Send
+from gateway.model.delivery import DeliveryAttempt, ProtectedMessage
+from gateway.model.envelope import Envelope
+from gateway.model.facts import MessageFacts
+from gateway.model.progress import Work
+
+T = TypeVar("T")
+
+MOST_RECIPIENTS = 50  # in one SMTP transaction
+
+
+class Ledger(Protocol):
+    """The books. Each call is one transaction of queue state and audit record, and is durable when it returns."""
+
+    async def decided(
+        self, work: Work, facts: MessageFacts, capability: Capability, decision: Decision
+    ) -> Work:
+        """Write the decision down. Send keeps the lease; Hold, Defer and Reject settle the errand until later."""
+        ...
+
+    async def attempted(
+        self, work: Work, decision: Send, capability: Capability, attempt: DeliveryAttempt
+    ) -> None:
+        """Write down what became of an attempt, with the notices that it causes, and settle the errand."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """An errand whose decision is durable and says Send."""
+
+    work: Work
+    decision: Send
+    capability: Capability
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The stages as one errand meets them. Chosen once, in `gateway/service/wiring.py`."""
+
+    read: Callable[[Envelope], Awaitable[bytes]]
+    classify: Callable[[bytes, Envelope], MessageFacts]
+    probe: Callable[[Address], Awaitable[Capability]]
+    decide: Callable[[Work, MessageFacts, Capability], Decision]
+    protect: Callable[[bytes, Envelope, Send], ProtectedMessage]
+    deliver: Callable[[ProtectedMessage, Sequence[Departure]], Awaitable[Sequence[DeliveryAttempt]]]
+    ledger: Ledger
+
+
+async def carry(works: Sequence[Work], stages: Stages) -> None:
+    """Carry the errands of one message as far as they get today.
+
+    Raises ExceptionGroup when an errand met a bug or broken infrastructure; the others were carried all the same, and
+    the caller puts the unsettled ones back into the queue.
+    """
+    message = works[0].errand.envelope
+    content = await stages.read(message)
+    facts = stages.classify(content, message)
+
+    decided = await _each(_decide(work, facts, stages) for work in works)
+    departures = [one for one in decided if isinstance(one, Departure)]
+    sent = await _each(_send(group, content, stages) for group in travel_together(departures, facts))
+
+    bugs = [one for one in (*decided, *sent) if isinstance(one, Exception)]
+    if bugs:
+        raise ExceptionGroup(f"message {message.id}", bugs)
+
+
+async def _decide(work: Work, facts: MessageFacts, stages: Stages) -> Departure | None:
+    capability = await stages.probe(work.errand.recipient.address)
+    decision = stages.decide(work, facts, capability)
+    work = await stages.ledger.decided(work, facts, capability, decision)
+
+    match decision:
+        case Send():
+            return Departure(work, decision, capability)
+        case Hold() | Defer() | Reject():
+            return None  # the ledger has settled it: it waits for a person, for evidence, or the sender has been told
+        case _:
+            assert_never(decision)
+
+
+async def _send(group: Sequence[Departure], content: bytes, stages: Stages) -> None:
+    lead = group[0]
+    protected = stages.protect(content, lead.work.errand.envelope, lead.decision)
+    attempts = await stages.deliver(protected, group)
+    settled = await _each(
+        stages.ledger.attempted(one.work, one.decision, one.capability, attempt)
+        for one, attempt in zip(group, attempts, strict=True)
+    )
+    bugs = [one for one in settled if isinstance(one, Exception)]
+    if bugs:
+        raise ExceptionGroup("settling", bugs)
+
+
+def travel_together(departures: Sequence[Departure], facts: MessageFacts) -> Iterator[Sequence[Departure]]:
+    """Group errands that can share one SMTP transaction: same way, same floor, same next hops, same changes.
+
+    A recipient who is not named in To or Cc travels alone, so that no server learns of a blind copy (policy.md, law 8).
+    """
+    groups: dict[object, list[Departure]] = {}
+    for one in departures:
+        address = one.work.errand.recipient.address
+        if address.key not in facts.visible:
+            yield [one]
+            continue
+        key = (one.decision.method, one.decision.floor, one.decision.effects, one.capability.route)
+        group = groups.setdefault(key, [])
+        group.append(one)
+        if len(group) == MOST_RECIPIENTS:
+            yield groups.pop(key)
+    yield from groups.values()
+
+
+async def _each(steps: Iterable[Coroutine[object, object, T]]) -> list[T | Exception]:
+    """Run the steps side by side and give each its result or its exception; one alone pays for no task."""
+    waiting = list(steps)
+    if len(waiting) == 1:
+        try:
+            return [await waiting[0]]
+        except Exception as bug:  # noqa: BLE001  (the caller raises it when the neighbours are done)
+            return [bug]
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    return [_not_cancelled(result) for result in results]
+
+
+def _not_cancelled(result: T | BaseException) -> T | Exception:
+    if isinstance(result, BaseException) and not isinstance(result, Exception):
+        raise result
+    return result

@@ -1,0 +1,97 @@
+"""What a recipient can receive, as far as could be found out: offers, what is unknown, and the evidence behind both."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from gateway.model.address import Address
+from gateway.model.problem import Problem
+from gateway.model.tls import TlsGrade, TlsSession
+
+
+class MxHost(msgspec.Struct, frozen=True):
+    """One next hop: `name` is the reference identifier for its certificate; lower `preference` is tried first."""
+
+    name: str
+    preference: int
+    addresses: tuple[str, ...]
+    port: int = 25
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Where mail for a domain goes. `source` is "mx", "implicit" (RFC 5321 section 5.1) or "static" (configuration)."""
+
+    hosts: tuple[MxHost, ...]
+    source: str
+
+
+class HostPosture(msgspec.Struct, frozen=True, kw_only=True):
+    """What one address of one host showed when it was last asked.
+
+    `grade` is None where nothing could be learned (`problem` says why); that is not the same as `TlsGrade.NONE`,
+    which says that the host answered and offers no TLS.
+    """
+
+    host: str
+    address: str
+    grade: TlsGrade | None
+    observed_at: datetime
+    session: TlsSession | None = None
+    problem: Problem | None = None
+    result: str | None = None  # RFC 8460 section 4.3 result word
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """One way in which this recipient can be reached. The policy engine knows its grade and scope, not its technique.
+
+    `method` is tls, smime, openpgp, portal or plain. `grade` is a word of that method's scale (policy.md, Grades).
+    For grade `pkix`: `mx_continuity` is "own-domain" or "provider" where the MX name itself is beyond suspicion, and
+    `mx_unchanged_since` says how long it has been the same.
+    """
+
+    method: str
+    grade: str
+    source: str
+    scope: str = ""  # keys: mailbox | domain
+    expires_at: datetime | None = None
+    mx_continuity: str | None = None
+    mx_unchanged_since: datetime | None = None
+    key_fingerprint: str | None = None
+
+
+class ProbeFailure(msgspec.Struct, frozen=True):
+    """A lookup that gave no answer: `methods` are those it might have offered; `since` is when it first failed."""
+
+    source: str
+    methods: tuple[str, ...]
+    problem: Problem
+    since: datetime
+
+
+class GradeSeen(msgspec.Struct, frozen=True):
+    """A TLS grade above `pkix` that this recipient's domain has shown, last at `last_seen`.
+
+    It is left out once it was withdrawn provably or an admin accepted its loss (policy.md, Downgrades do not pay).
+    """
+
+    grade: TlsGrade
+    last_seen: datetime
+
+
+class Capability(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything known about one recipient at one moment.
+
+    `undeliverable` is set where the domain provably takes no mail (null MX, NXDOMAIN); then there are no offers.
+    """
+
+    recipient: Address
+    observed_at: datetime
+    route: Route | None = None
+    offers: tuple[Offer, ...] = ()
+    unknown: tuple[ProbeFailure, ...] = ()
+    postures: tuple[HostPosture, ...] = ()
+    destination: str = ""  # the MX's provider, by the host's registered domain
+    undeliverable: Problem | None = None
+    best_seen: tuple[GradeSeen, ...] = ()

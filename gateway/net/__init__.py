@@ -1,0 +1,1 @@
+"""Asyncio shells that drive the machines of `gateway.wire` over sockets."""

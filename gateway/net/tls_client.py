@@ -1,0 +1,257 @@
+"""The client's TLS engine: OpenSSL through pyOpenSSL on memory buffers (why: docs/decisions/0002-tls-engine.md).
+
+A handshake ends well with a peer that nobody vouches for, so that its chain and what is wrong with it can be recorded;
+whether such a session is enough is judged elsewhere (`gateway.wire.tls_grade`) before any content leaves. Sessions are
+never resumed: each brings its own certificate evidence.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from ipaddress import ip_address
+
+import msgspec
+from cryptography import x509
+from OpenSSL import SSL, crypto
+
+from gateway.model.tls import TlsFloor, TlsSession
+from gateway.wire.tls_name import match_name
+
+# Allow lists by profile: suites up to TLS 1.2 with OpenSSL's security level, and suites of TLS 1.3.
+# nist-sp800-52r2: the AEAD suites with ephemeral keys of SP 800-52r2 section 3.3.1.1; level 2 asks for 112 bits.
+_AEAD = (
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    "DHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES128-GCM-SHA256"
+)
+_CHACHA = "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+_AES13 = "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256"
+PROFILES: dict[str, tuple[str, str]] = {
+    "nist-sp800-52r2": (f"{_AEAD}:@SECLEVEL=2", _AES13),
+    "modern": (f"{_AEAD}:{_CHACHA}:@SECLEVEL=2", f"{_AES13}:TLS_CHACHA20_POLY1305_SHA256"),
+    # What any server of the last fifteen years speaks: where the choice is this or plain text, this is better.
+    "opportunistic": ("HIGH:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0", f"{_AES13}:TLS_CHACHA20_POLY1305_SHA256"),
+}
+_VERSIONS = {
+    "1.0": SSL.TLS1_VERSION,
+    "1.1": SSL.TLS1_1_VERSION,
+    "1.2": SSL.TLS1_2_VERSION,
+    "1.3": SSL.TLS1_3_VERSION,
+}
+
+_RECORD = 16 * 1024  # the most plain text that one TLS record carries
+_PIECE = 64 * 1024
+_MOST_ERRORS = 16
+_MOST_CHAIN = 10
+
+# X509_V_ERR_ numbers of OpenSSL that say "expired" and "nobody whom we trust vouches for this".
+_EXPIRED = frozenset({10})
+_NOT_TRUSTED = frozenset({2, 7, 18, 19, 20, 21, 27, 28})
+
+
+class ClientTls(msgspec.Struct, frozen=True):
+    """How to shake hands. `ca_file` None: the system's roots. Equal values share one OpenSSL context.
+
+    `optional` goes on in plain text with a server that does not offer STARTTLS; it forgives no failure.
+    """
+
+    ca_file: str | None = None
+    min_version: str = "1.2"
+    ciphers: str = "nist-sp800-52r2"
+    optional: bool = False
+
+    @classmethod
+    def of(cls, floor: TlsFloor, ca_file: str | None) -> ClientTls:
+        return cls(ca_file, floor.min_version, floor.ciphers, floor.admits_plain)
+
+
+class TlsError(Exception):
+    """The TLS session cannot go on. `definite`: the peer said so in TLS, as opposed to falling silent."""
+
+    def __init__(self, detail: str, *, definite: bool) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.definite = definite
+
+
+class TlsChannel:
+    """One TLS session between two octet streams. Every method may raise `TlsError`, after which it is of no use."""
+
+    def __init__(self, tls: ClientTls, host: str) -> None:
+        self.session: TlsSession | None = None  # from the end of the handshake
+        self.closed = False  # the peer said that no more will come
+        self._host = host
+        self._sni = None if _is_ip(host) else host
+        self._errors: list[int] = []
+        self._verified = False
+        self._staple = b""
+        self._connection = SSL.Connection(
+            _context(tls.ca_file, tls.min_version, tls.ciphers, _stamp(tls.ca_file))
+        )
+        self._connection.set_app_data(self)
+        self._connection.set_connect_state()
+        self._connection.request_ocsp()
+        if self._sni is not None:
+            self._connection.set_tlsext_host_name(self._sni.encode("ascii"))
+
+    def handshake(self, received: bytes) -> bytes:
+        """Take octets in and give those to send; `session` is set when it is done."""
+        if received:
+            self._connection.bio_write(received)
+        try:
+            self._connection.do_handshake()
+        except SSL.WantReadError:
+            return self._outgoing()
+        except SSL.Error as error:
+            raise _tls_error(error) from None
+        self.session = self._evidence()
+        return self._outgoing()
+
+    def receive(self, received: bytes) -> bytes:
+        """The plain text in what came in."""
+        if received:
+            self._connection.bio_write(received)
+        pieces = []
+        try:
+            while True:
+                pieces.append(self._connection.recv(_RECORD))
+        except SSL.WantReadError:
+            pass
+        except SSL.ZeroReturnError:
+            self.closed = True
+        except SSL.Error as error:
+            raise _tls_error(error) from None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def send(self, plain: bytes | memoryview) -> bytes:
+        """The octets that carry `plain`."""
+        view = memoryview(plain)
+        try:
+            for start in range(0, len(view), _RECORD):
+                self._connection.send(view[start : start + _RECORD])
+        except SSL.Error as error:
+            raise _tls_error(error) from None
+        return self._outgoing()
+
+    def close(self) -> bytes:
+        """What tells the peer that no more will come."""
+        try:
+            self._connection.shutdown()
+        except SSL.Error:
+            pass  # the connection goes away in any case
+        return self._outgoing()
+
+    def saw(self, error: int, depth: int, ok: int) -> None:
+        """OpenSSL's verdict on one certificate of the chain."""
+        if not ok and len(self._errors) < _MOST_ERRORS:
+            self._errors.append(error)
+        self._verified = self._verified or depth == 0
+
+    def stapled(self, response: bytes) -> None:
+        self._staple = response
+
+    def _outgoing(self) -> bytes:
+        pieces = []
+        try:
+            while True:
+                pieces.append(self._connection.bio_read(_PIECE))
+                if len(pieces[-1]) < _PIECE:
+                    break
+        except SSL.WantReadError:
+            pass
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _evidence(self) -> TlsSession:
+        connection = self._connection
+        sent = connection.get_peer_cert_chain() or []
+        chain = tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, one) for one in sent[:_MOST_CHAIN])
+        trusted = self._verified and not self._errors and bool(chain)
+        matched = match_name(_dns_names(chain[0]), self._host) if chain else None
+        return TlsSession(
+            version=connection.get_protocol_version_name(),
+            cipher=connection.get_cipher_name() or "",
+            group=connection.get_group_name(),
+            sni=self._sni,
+            chain=chain,
+            trusted=trusted,
+            name_matched=matched,
+            failure=_failure(self._errors, trusted, matched),
+            ocsp_staple=self._staple or None,
+        )
+
+
+def _failure(errors: list[int], trusted: bool, matched: str | None) -> str | None:
+    """The RFC 8460 section 4.3 word for what is wrong, the worst first."""
+    if not _NOT_TRUSTED.isdisjoint(errors):
+        return "certificate-not-trusted"
+    if not _EXPIRED.isdisjoint(errors):
+        return "certificate-expired"
+    if not trusted:
+        return "validation-failure"
+    return "certificate-host-mismatch" if matched is None else None
+
+
+def _dns_names(certificate: bytes) -> list[str]:
+    """The subject's dNSNames (RFC 7817: never its common name); none where a stranger's encoding cannot be read."""
+    try:
+        extensions = x509.load_der_x509_certificate(certificate).extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return names.get_values_for_type(x509.DNSName)
+    except (x509.ExtensionNotFound, ValueError, TypeError):
+        return []
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _tls_error(error: SSL.Error) -> TlsError:
+    """OpenSSL's reasons in one bounded line. An SSL.Error with reasons comes from what the peer sent."""
+    reasons = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    text = "; ".join(str(reason[-1]) for reason in reasons)
+    return TlsError((text or type(error).__name__)[:200], definite=bool(reasons))
+
+
+def _stamp(ca_file: str | None) -> tuple[int, ...]:
+    """Changes with the file, so that new roots count without a restart."""
+    if ca_file is None:
+        return ()
+    facts = os.stat(ca_file)  # noqa: PTH116  (no path object for each connection)
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+
+@lru_cache(maxsize=32)
+def _context(ca_file: str | None, min_version: str, ciphers: str, _stamped: tuple[int, ...]) -> SSL.Context:
+    """One context for all connections of a kind: loading the system's roots takes some 20 ms."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_min_proto_version(_VERSIONS[min_version])
+    suites, suites13 = PROFILES[ciphers]
+    context.set_cipher_list(suites.encode("ascii"))
+    context.set_tls13_ciphersuites(suites13.encode("ascii"))
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    if ca_file is None:
+        context.set_default_verify_paths()
+    else:
+        context.load_verify_locations(ca_file)
+    context.set_verify(SSL.VERIFY_PEER, _record_verdict)
+    context.set_ocsp_client_callback(_record_staple)
+    return context
+
+
+def _record_verdict(
+    connection: SSL.Connection, _certificate: crypto.X509, error: int, depth: int, ok: int
+) -> bool:
+    channel = connection.get_app_data()
+    channel.saw(error, depth, ok)
+    return True  # the handshake goes on: what was seen is judged before any content leaves
+
+
+def _record_staple(connection: SSL.Connection, response: bytes, _data: object) -> bool:
+    connection.get_app_data().stapled(response)
+    return True

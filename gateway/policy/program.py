@@ -1,0 +1,170 @@
+"""A policy in force: the rulebook, its hash, and the rulebook compiled once so that a decision only runs it.
+
+Compiling opens nothing and asks no clock; the time zone comes from the data base that `zoneinfo` reads.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import datetime, tzinfo
+from typing import Final
+
+import msgspec
+
+from gateway.model.decision import RuleSeen
+from gateway.model.facts import MessageFacts
+from gateway.model.tls import TlsGrade
+from gateway.policy.conditions import EVIDENCE, leaves, name_of
+from gateway.policy.evaluate import Evaluate, compile_condition
+from gateway.policy.guarantees import METHODS, PLAIN, VERDICTS, bits_of, close
+from gateway.policy.membership import Surroundings, end_of
+from gateway.policy.scene import MessageView
+from gateway.policy.values import Demands, Exemption, Rule, Rulebook
+from gateway.policy.wording import demand_words, exemption_words
+
+METHOD_BIT: Final = {name: 1 << place for place, name in enumerate((*METHODS, PLAIN))}
+HOLD, REJECT = VERDICTS.index("hold"), VERDICTS.index("reject")
+ALL_METHODS: Final = sum(METHOD_BIT[name] for name in METHODS)
+PLAIN_BIT: Final = METHOD_BIT[PLAIN]
+
+MESSAGES_KEPT: Final = 64  # prepared messages; a message's recipients are decided close together
+
+
+def method_bits(methods: tuple[str, ...]) -> int:
+    return sum(METHOD_BIT[name] for name in set(methods))
+
+
+def method_words(bits: int) -> tuple[str, ...]:
+    return tuple(name for name, bit in METHOD_BIT.items() if bits & bit)
+
+
+class Part(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """A rule, or the default, compiled. `require` is closed under implication.
+
+    `message_only`: its condition looks at the message alone, so that its result holds for every recipient.
+    """
+
+    name: str
+    number: int
+    message_only: bool
+    evaluate: Evaluate | None
+    demands: Demands
+    words: tuple[str, ...]
+    require: int
+    methods: int | None
+    verdict: int
+    order: tuple[str, ...] | None
+    evidence: frozenset[str]  # the conditions on evidence that it has
+
+
+class Lift(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """An exception, compiled. It applies before `until` and not from then on."""
+
+    name: str
+    evaluate: Evaluate
+    words: tuple[str, ...]
+    relax: int
+    sources: frozenset[str]
+    waive: frozenset[str]
+    methods: int | None
+    order: tuple[str, ...]
+    until: datetime
+
+
+class Policy(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """What `decide` runs. `views` keeps the prepared halves of the latest messages, by identity."""
+
+    book: Rulebook
+    hash: str
+    zone: tzinfo
+    default: Part
+    rules: tuple[Part, ...]
+    lifts: tuple[Lift, ...]
+    counted_tls: frozenset[str]
+    counted_keys: frozenset[str]
+    counted_portal: frozenset[str]
+    default_seen: RuleSeen
+    plain_grades: tuple[TlsGrade, ...] | None  # those that count for every recipient alike; None: it depends
+    views: dict[int, MessageView]
+    rulings: dict[object, object]  # kept by `ruling`
+
+    @property
+    def name(self) -> str:
+        return self.book.name
+
+    def view(self, facts: MessageFacts) -> MessageView:
+        """The prepared message. Kept by identity: the view holds the facts, so that their id is not given anew."""
+        view = self.views.get(id(facts))
+        if view is None or view.facts is not facts:
+            while len(self.views) >= MESSAGES_KEPT:
+                self.views.pop(next(iter(self.views)), None)
+            view = self.views[id(facts)] = MessageView(facts, self.zone)
+        return view
+
+
+def compile_policy(book: Rulebook, digest: str) -> Policy:
+    """Makes a rulebook run. It must have been found free of errors (`meaning.problems_of`)."""
+    zone = zoneinfo.ZoneInfo(book.timezone)
+    around = Surroundings({each.name: each for each in book.lists}, zone)
+    default = _part(-1, Rule(name="default", demands=book.default), around)
+    counted = frozenset(book.tls.authenticate)
+    return Policy(
+        book=book,
+        hash=digest,
+        zone=zone,
+        default=default,
+        rules=tuple(_part(number, rule, around) for number, rule in enumerate(book.rules)),
+        lifts=tuple(_lift(each, around.turned()) for each in book.exceptions),
+        counted_tls=counted,
+        counted_keys=frozenset(book.keys.authenticate),
+        counted_portal=frozenset(book.portal.authenticate),
+        default_seen=RuleSeen(
+            name="default", kind="default", result="true", applied=True, effects=default.words
+        ),
+        plain_grades=(
+            tuple(grade for grade in TlsGrade if grade in counted) if book.tls.mx_continuity is None else None
+        ),
+        views={},
+        rulings={},
+    )
+
+
+def _part(number: int, rule: Rule, around: Surroundings) -> Part:
+    demands = rule.demands
+    evaluate, message_only = (None, True) if rule.when is None else compile_condition(rule.when, around)
+    return Part(
+        name=rule.name,
+        number=number,
+        message_only=message_only,
+        evaluate=evaluate,
+        demands=demands,
+        words=demand_words(demands),
+        require=close(bits_of(demands.require)),
+        methods=None if demands.methods is None else method_bits(demands.methods),
+        verdict=VERDICTS.index(demands.verdict or "send"),
+        order=None if demands.prefer is None else full_order(demands.prefer),
+        evidence=EVIDENCE & {name_of(test) for test, _ in leaves(rule.when)},
+    )
+
+
+def full_order(prefer: tuple[str, ...]) -> tuple[str, ...]:
+    """`prefer` only orders: what it does not name follows in the usual order."""
+    return tuple(dict.fromkeys((*prefer, *METHODS)))
+
+
+def _lift(exemption: Exemption, around: Surroundings) -> Lift:
+    return Lift(
+        name=exemption.name,
+        evaluate=compile_condition(exemption.when, around)[0],
+        words=exemption_words(exemption),
+        relax=bits_of(exemption.relax),
+        sources=frozenset(exemption.sources),
+        waive=frozenset(exemption.waive),
+        methods=None if exemption.methods is None else method_bits(exemption.methods),
+        order=exemption.methods or (),
+        until=end_of(exemption.expires, around.zone),
+    )
+
+
+ANY_TLS: Final = tuple(TlsGrade)
+SOME_TLS: Final = tuple(grade for grade in TlsGrade if grade is not TlsGrade.NONE)

@@ -1,0 +1,47 @@
+"""`wants`: which lookups could still change a decision, so that no directory or key server is asked for nothing."""
+
+from __future__ import annotations
+
+from gateway.model.capability import Capability
+from gateway.model.decision import Standing
+from gateway.model.facts import MessageFacts
+from gateway.policy.applying import apply
+from gateway.policy.choose import choose, could_serve
+from gateway.policy.guarantees import KEY_METHODS
+from gateway.policy.program import Policy
+from gateway.policy.ruling import rule_on
+from gateway.policy.scene import Scene
+
+
+def wants(facts: MessageFacts, known: Capability, policy: Policy) -> frozenset[str]:
+    """The methods whose lookups could still change the decision, given what is known so far.
+
+    Empty where rules hold or reject the message whatever the recipient can receive. `known.observed_at` is the time.
+    """
+    if known.undeliverable is not None:
+        return frozenset()
+    scene = Scene(policy.view(facts), known, known.observed_at)
+    standing = Standing()
+    ruling = rule_on(policy, apply(policy, scene)[0], facts.requiretls, standing)
+    if ruling.verdict:
+        return frozenset()
+    wanted = _for_conditions(policy)
+    choice = choose(policy, ruling, scene, standing)
+    serving = set(wanted)
+    for order in ruling.orders:
+        for method in order:
+            candidate = choice.candidates[method]
+            if candidate.usable:
+                serving.add(method)
+                break
+            if could_serve(policy, ruling, candidate, choice.login, choice.signing):
+                wanted.add(method)
+    if not (serving | wanted).isdisjoint({*KEY_METHODS, "portal"}):
+        wanted.add("tls")  # the connection under a content method, or the one that carries the portal's code
+    return frozenset(wanted)
+
+
+def _for_conditions(policy: Policy) -> set[str]:
+    """What rules on evidence look at."""
+    asked = frozenset[str]().union(*(part.evidence for part in policy.rules))
+    return {*(KEY_METHODS if "keys" in asked else ()), *(("tls",) if asked - {"keys"} else ())}

@@ -1,0 +1,224 @@
+"""The prober: everything that can be found out about a recipient, put together as one Capability.
+
+Promises: a domain is looked at once at a time, whoever asks; looks under way are bounded, and so is the time of each;
+what was not answered is `unknown`, never `none`; what was learned is used again for as long as it counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import msgspec
+
+from gateway.model.address import Address
+from gateway.model.capability import Capability, HostPosture, Offer, ProbeFailure, Route
+from gateway.model.problem import Problem
+from gateway.model.tls import TlsGrade
+from gateway.probe.cache import BoundedCache
+from gateway.probe.key_source import KeySource
+from gateway.probe.memory import Memory, Recollection
+from gateway.probe.mx import Nowhere, Routed, Router, Unclear
+from gateway.probe.providers import continuity, registered_domain
+from gateway.probe.servers import Observe, Servers, ServerSettings, best_grade, proves
+
+
+class ProberSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is done at once, and how long what was found counts."""
+
+    at_once: int = 100  # domains looked at
+    remembered: int = 50_000  # domains, and mailboxes
+    shortest: timedelta = timedelta(minutes=1)  # a route, however short its TTL
+    longest: timedelta = timedelta(hours=1)  # anything
+    nowhere: timedelta = timedelta(minutes=15)
+    first_retry: timedelta = timedelta(seconds=15)  # after no answer; grows with the outage
+    last_retry: timedelta = timedelta(minutes=5)
+    servers: ServerSettings = ServerSettings()
+
+
+class _Domain(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one domain, the same for all of its mailboxes."""
+
+    observed_at: datetime
+    route: Route | None = None
+    offers: tuple[Offer, ...] = ()
+    unknown: tuple[ProbeFailure, ...] = ()
+    postures: tuple[HostPosture, ...] = ()
+    destination: str = ""
+    undeliverable: Problem | None = None
+
+
+class _Keys(msgspec.Struct, frozen=True):
+    """What the key sources say of one mailbox."""
+
+    offers: tuple[Offer, ...]
+    unknown: tuple[ProbeFailure, ...]
+
+
+class Prober:
+    """Answers what a recipient can receive. `observe` asks one address of one host for its posture."""
+
+    def __init__(
+        self,
+        router: Router,
+        observe: Observe,
+        memory: Memory,
+        *,
+        sources: Sequence[KeySource] = (),
+        settings: ProberSettings | None = None,
+    ) -> None:
+        self._settings = settings or ProberSettings()
+        self._router = router
+        self._servers = Servers(observe, self._settings.servers)
+        self._recollection = Recollection(memory)
+        self._sources = tuple(sources)
+        self._domains: BoundedCache[str, _Domain] = BoundedCache(self._settings.remembered)
+        self._keys: BoundedCache[Address, _Keys] = BoundedCache(self._settings.remembered)
+        self._looking: dict[str, asyncio.Task[_Domain]] = {}
+        self._room = asyncio.Semaphore(self._settings.at_once)
+
+    async def probe(self, recipient: Address, now: datetime) -> Capability:
+        """What this recipient can receive, from the cache where that still counts."""
+        domain = self._domains.get(recipient.domain, now)
+        if domain is None:
+            domain = await self._look_once(recipient.domain, now)
+        offers, unknown = domain.offers, domain.unknown
+        if self._sources and domain.undeliverable is None:
+            keys = self._keys.get(recipient, now) or await self._ask_sources(recipient, now)
+            offers, unknown = offers + keys.offers, unknown + keys.unknown
+        return Capability(
+            recipient=recipient,
+            observed_at=domain.observed_at,
+            route=domain.route,
+            offers=offers,
+            unknown=unknown,
+            postures=domain.postures,
+            destination=domain.destination,
+            undeliverable=domain.undeliverable,
+        )
+
+    def forget(self, domain: str) -> None:
+        """Look again at the next question: a delivery saw something else than we did, or a person asks."""
+        known = self._domains.drop(domain)
+        if known is not None and known.route is not None:
+            self._servers.forget(known.route)
+
+    async def close(self) -> None:
+        """End the looks under way."""
+        looking = list(self._looking.values())
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
+
+    async def _look_once(self, domain: str, now: datetime) -> _Domain:
+        task = self._looking.get(domain)
+        if task is None:
+            task = asyncio.create_task(self._look(domain, now), name=f"probe {domain}")
+            self._looking[domain] = task
+            task.add_done_callback(lambda done: self._looked(domain, done))
+        # Who waits may be cancelled; the look goes on for the others, and for the cache.
+        return await asyncio.shield(task)
+
+    def _looked(self, domain: str, task: asyncio.Task[_Domain]) -> None:
+        del self._looking[domain]
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; if nobody did, nobody misses it
+
+    async def _look(self, domain: str, now: datetime) -> _Domain:
+        async with self._room:
+            result = await self._router.route(domain)
+            match result:
+                case Routed():
+                    await self._recollection.works_again("mx", domain, now)
+                    facts, lasts = await self._look_at_servers(domain, result, now)
+                case Nowhere():
+                    await self._recollection.works_again("mx", domain, now)
+                    facts = _Domain(observed_at=now, undeliverable=result.problem)
+                    lasts = self._settings.nowhere
+                case Unclear():
+                    failure = await self._failure("mx", ("tls", "plain"), result.problem, domain, now)
+                    facts = _Domain(observed_at=now, unknown=(failure,))
+                    lasts = self._retry_after(failure, now)
+                case _:
+                    assert_never(result)
+        self._domains.put(domain, facts, now + lasts)
+        return facts
+
+    async def _look_at_servers(self, domain: str, routed: Routed, now: datetime) -> tuple[_Domain, timedelta]:
+        settings, route = self._settings, routed.route
+        postures = await self._servers.look_at(route, now)
+        best = best_grade(postures)
+        unknown = () if proves(best) else await self._silence(domain, postures, now)
+        if not unknown:
+            await self._recollection.works_again("smtp", domain, now)
+        facts = _Domain(
+            observed_at=now,
+            route=route,
+            offers=await self._offers(domain, route, best, now),
+            unknown=unknown,
+            postures=postures,
+            destination=registered_domain(route.hosts[0].name),
+        )
+        lasts = min(max(timedelta(seconds=routed.ttl), settings.shortest), settings.longest)
+        if not proves(best):
+            lasts = min(lasts, settings.servers.weak)
+        return facts, min((lasts, *(self._retry_after(failure, now) for failure in unknown)))
+
+    async def _silence(
+        self, domain: str, postures: tuple[HostPosture, ...], now: datetime
+    ) -> tuple[ProbeFailure, ...]:
+        """A host that did not answer might have shown more than the others; if none did, all is unknown."""
+        silent = [posture for posture in postures if posture.grade is None]
+        if not silent:
+            return ()
+        methods = ("tls", "plain") if len(silent) == len(postures) else ("tls",)
+        problem = silent[0].problem
+        assert problem is not None
+        return (await self._failure("smtp", methods, problem, domain, now),)
+
+    async def _offers(
+        self, domain: str, route: Route, best: TlsGrade | None, now: datetime
+    ) -> tuple[Offer, ...]:
+        """Plain text is on offer wherever a server answers; whether it is ever taken is the policy's business."""
+        if best is None:
+            return ()
+        plain = Offer(method="plain", grade=TlsGrade.NONE.value, source="smtp")
+        if best is TlsGrade.NONE:
+            return (plain,)
+        hosts = frozenset(host.name for host in route.hosts)
+        tls = Offer(
+            method="tls",
+            grade=best.value,
+            source="smtp",
+            mx_continuity=continuity(domain, route),
+            mx_unchanged_since=await self._recollection.unchanged_since(domain, hosts, now),
+        )
+        return tls, plain
+
+    async def _failure(
+        self, source: str, methods: tuple[str, ...], problem: Problem, key: str, now: datetime
+    ) -> ProbeFailure:
+        since = await self._recollection.failing_since(source, key, now)
+        return ProbeFailure(source, methods, problem, since)
+
+    def _retry_after(self, failure: ProbeFailure, now: datetime) -> timedelta:
+        """Half the outage's age so far: soon at first, seldom when it lasts."""
+        age = (now - failure.since) / 2
+        return min(max(age, self._settings.first_retry), self._settings.last_retry)
+
+    async def _ask_sources(self, recipient: Address, now: datetime) -> _Keys:
+        answers = await asyncio.gather(*(source.look_up(recipient, now) for source in self._sources))
+        offers: tuple[Offer, ...] = ()
+        unknown: tuple[ProbeFailure, ...] = ()
+        for source, answer in zip(self._sources, answers, strict=True):
+            if isinstance(answer, Problem):
+                unknown += (await self._failure(source.name, source.methods, answer, recipient.domain, now),)
+            else:
+                await self._recollection.works_again(source.name, recipient.domain, now)
+                offers += answer
+        keys = _Keys(offers, unknown)
+        lasts = (self._settings.longest, *(self._retry_after(failure, now) for failure in unknown))
+        self._keys.put(recipient, keys, now + min(lasts))
+        return keys

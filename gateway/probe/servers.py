@@ -1,0 +1,132 @@
+"""Asks the mail servers of a route what they show, several at a time, within a deadline, and remembers the answers.
+
+A posture is remembered by host name and address, so that domains on the same servers share it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+import msgspec
+
+from gateway.model.capability import HostPosture, MxHost, Route
+from gateway.model.problem import Problem
+from gateway.model.tls import TlsGrade
+from gateway.probe.cache import BoundedCache
+
+_WORTH = {grade: place for place, grade in enumerate(reversed(TlsGrade))}
+
+# Asks one address of one host, at that moment; takes as long as its own timeouts allow, and never raises for what a
+# peer does.
+Observe: TypeAlias = Callable[[MxHost, str, datetime], Coroutine[object, object, HostPosture]]
+
+_Target: TypeAlias = tuple[MxHost, str]
+_Key: TypeAlias = tuple[str, str, int]
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How many are asked, how long is waited (seconds), and how long answers count."""
+
+    targets: int = 6  # addresses asked for one route
+    addresses_per_host: int = 2
+    deadline: float = 45.0
+    grace: float = 1.0  # for the others, once one has proved itself
+    remembered: int = 50_000
+    proved: timedelta = timedelta(hours=1)
+    weak: timedelta = timedelta(minutes=5)  # somebody may just be repairing it
+    silent: timedelta = timedelta(seconds=15)
+
+
+def proves(grade: TlsGrade | None) -> bool:
+    """Whether the server proved who it is."""
+    return grade is not None and _WORTH[grade] >= _WORTH[TlsGrade.PKIX]
+
+
+def best_grade(postures: tuple[HostPosture, ...]) -> TlsGrade | None:
+    """The best that any host showed; None where none answered."""
+    return max((each.grade for each in postures if each.grade), key=_WORTH.__getitem__, default=None)
+
+
+class Servers:
+    """Postures of routes."""
+
+    def __init__(self, observe: Observe, settings: ServerSettings) -> None:
+        self._observe = observe
+        self._settings = settings
+        self._known: BoundedCache[_Key, HostPosture] = BoundedCache(settings.remembered)
+
+    async def look_at(self, route: Route, now: datetime) -> tuple[HostPosture, ...]:
+        """The postures of the route's best hosts, in the order in which a delivery would try them."""
+        targets = self._targets(route)
+        found = {key: posture for key in map(_key, targets) if (posture := self._known.get(key, now))}
+        asked = [target for target in targets if _key(target) not in found]
+        if asked:
+            settled = any(proves(posture.grade) for posture in found.values())
+            found |= await self._ask(asked, now, settled=settled)
+        return tuple(found.get(_key(target)) or _unanswered(target, now) for target in targets)
+
+    def forget(self, route: Route) -> None:
+        for target in self._targets(route):
+            self._known.drop(_key(target))
+
+    def _targets(self, route: Route) -> list[_Target]:
+        """The first address of each host, then the second of each: another host tells more than another address."""
+        places = range(self._settings.addresses_per_host)
+        targets = [
+            (host, host.addresses[place])
+            for place in places
+            for host in route.hosts
+            if place < len(host.addresses)
+        ]
+        chosen = targets[: self._settings.targets]
+        order = {id(host): place for place, host in enumerate(route.hosts)}
+        return sorted(chosen, key=lambda target: order[id(target[0])])
+
+    async def _ask(self, targets: list[_Target], now: datetime, *, settled: bool) -> dict[_Key, HostPosture]:
+        loop = asyncio.get_running_loop()
+        tasks = {
+            asyncio.create_task(self._observe(host, address, now)): (host, address)
+            for host, address in targets
+        }
+        ends = loop.time() + (self._settings.grace if settled else self._settings.deadline)
+        found: dict[_Key, HostPosture] = {}
+        pending = set(tasks)
+        try:
+            while pending:
+                done, pending = await asyncio.wait(
+                    pending, timeout=max(0.0, ends - loop.time()), return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    break
+                for task in done:
+                    posture = task.result()
+                    found[_key(tasks[task])] = posture
+                    self._known.put(_key(tasks[task]), posture, now + self._lasts(posture))
+                    if proves(posture.grade):  # the rest is for the record
+                        ends = min(ends, loop.time() + self._settings.grace)
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+        return found
+
+    def _lasts(self, posture: HostPosture) -> timedelta:
+        if posture.grade is None:
+            return self._settings.silent
+        return self._settings.proved if proves(posture.grade) else self._settings.weak
+
+
+def _key(target: _Target) -> _Key:
+    host, address = target
+    return host.name, address, host.port
+
+
+def _unanswered(target: _Target, now: datetime) -> HostPosture:
+    host, address = target
+    problem = Problem(
+        "4.4.1", f"the mail server {host.name} did not answer in time", f"{address} port {host.port}"
+    )
+    return HostPosture(host=host.name, address=address, grade=None, observed_at=now, problem=problem)

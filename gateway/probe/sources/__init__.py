@@ -1,0 +1,1 @@
+"""Sources of recipients' keys, one file each; they do not know each other (`gateway.probe.key_source` says how)."""

@@ -1,0 +1,111 @@
+"""Asks one address of one mail server what TLS it shows: connect, EHLO, STARTTLS, and leave before any mail.
+
+What the server showed is a posture with a grade: no STARTTLS, a final refusal of it, and a handshake that fails within
+the limits of version and ciphers we ask for all grade as `none`, each with its problem. What it did not tell us (no
+connection, no greeting, "TLS not available just now", a handshake that went silent) has no grade: that is unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import msgspec
+
+from gateway.model.capability import HostPosture, MxHost
+from gateway.model.problem import Problem
+from gateway.model.tls import TlsGrade, TlsSession
+from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, Endpoint, SmtpConnection, connect
+from gateway.wire.tls_grade import grade
+
+_NOT_OFFERED = Problem("4.7.4", "the mail server does not offer TLS")
+_WEAK = {
+    "certificate-expired": "the mail server's certificate has expired",
+    "certificate-host-mismatch": "the mail server's certificate is for another name",
+    "certificate-not-trusted": "nobody whom we trust vouches for the mail server's certificate",
+}
+
+
+class TlsObserver:
+    """Observes with one set of limits (`tls`: roots, version, ciphers); the clock is that of each observation."""
+
+    def __init__(self, tls: ClientTls, settings: ClientSettings, source_address: str | None = None) -> None:
+        self._tls = msgspec.structs.replace(tls, optional=True)  # a server without STARTTLS is an answer, too
+        self._settings = settings
+        self._source_address = source_address
+
+    async def observe(self, host: MxHost, address: str, now: datetime) -> HostPosture:
+        """The posture, within the times of the settings. Never raises for what a peer does."""
+        endpoint = Endpoint(host.name, address, host.port)
+        posture, broke_off = await self._once(endpoint, now)
+        if broke_off:
+            # Many old servers hang up where they should say "protocol version"; so do overloaded ones. Twice is a no.
+            posture, again = await self._once(endpoint, now)
+            if again:
+                posture = msgspec.structs.replace(posture, grade=TlsGrade.NONE)
+        return posture
+
+    async def _once(self, endpoint: Endpoint, now: datetime) -> tuple[HostPosture, bool]:
+        """The posture, and whether the server broke the handshake off without a word."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        result = await connect(endpoint, self._tls, self._settings, self._source_address)
+        if isinstance(result, ConnectFailure):
+            prompt = (
+                loop.time() - began < self._settings.tls
+            )  # the time was not up, so it was the server's doing
+            return _failed(endpoint, result, now), result.stage == "tls" and not result.definite and prompt
+        posture = _shown(endpoint, result, now)
+        await result.close()
+        return posture, False
+
+
+def observer_settings(helo: str) -> ClientSettings:
+    """Times for a look, shorter than a delivery's: whoever is slower is asked again by the delivery itself."""
+    return ClientSettings(helo=helo, connect=10, greeting=20, tls=15, quit=2)
+
+
+def _shown(endpoint: Endpoint, connection: SmtpConnection, now: datetime) -> HostPosture:
+    session = connection.session
+    if session is None:
+        return _posture(endpoint, now, TlsGrade.NONE, _NOT_OFFERED, result="starttls-not-supported")
+    seen = grade(session)
+    problem = _weakness(session) if seen is TlsGrade.ENCRYPTED else None
+    return _posture(endpoint, now, seen, problem, session=session, result=session.failure)
+
+
+def _failed(endpoint: Endpoint, failure: ConnectFailure, now: datetime) -> HostPosture:
+    """A definite no to TLS grades as none; everything else, and all that came before it, leaves us ignorant."""
+    no_tls = failure.definite and failure.stage in {"starttls", "tls"}
+    where = f"{endpoint.host} [{endpoint.address}]:{endpoint.port}"
+    problem = msgspec.structs.replace(
+        failure.problem,
+        private=f"{where} {failure.stage}: {failure.problem.private or failure.problem.public}",
+    )
+    grade_ = TlsGrade.NONE if no_tls else None
+    return _posture(endpoint, now, grade_, problem, session=failure.session, result=failure.result)
+
+
+def _weakness(session: TlsSession) -> Problem:
+    text = _WEAK.get(session.failure or "", "the mail server's certificate cannot be verified")
+    return Problem("4.7.5", text, session.failure or "validation-failure")
+
+
+def _posture(
+    endpoint: Endpoint,
+    now: datetime,
+    seen: TlsGrade | None,
+    problem: Problem | None,
+    *,
+    session: TlsSession | None = None,
+    result: str | None = None,
+) -> HostPosture:
+    return HostPosture(
+        host=endpoint.host,
+        address=endpoint.address,
+        grade=seen,
+        observed_at=now,
+        session=session,
+        problem=problem,
+        result=result,
+    )

@@ -1,0 +1,130 @@
+"""Looks at what a gateway needs before it runs: policy, keys, certificates, folders. Reads; changes nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+
+from gateway.audit.ed25519 import KeyFileError, load_key
+from gateway.classify.detector import KNOWN_DETECTORS
+from gateway.config import Config
+from gateway.ingress.tls import ServerTls, TlsFailure
+from gateway.policy import PolicyError
+from gateway.policy.lint import Site
+from gateway.policy.lint import check as check_policy
+from gateway.service.clock import now
+from gateway.service.policies import load_policy
+from gateway.store.contract import StoreUnusable
+from gateway.store.keys import load_key_file, load_private_key
+
+EXPIRY_NOTICE = timedelta(days=30)
+SITE = Site(detectors=KNOWN_DETECTORS, effects=frozenset({"strip_tag", "pool"}))
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing seen: severity ok, warning or error; what, and what to do."""
+
+    severity: str
+    what: str
+    hint: str = ""
+
+
+def check_up(config: Config) -> tuple[Finding, ...]:
+    """Everything, whatever is found first."""
+    return (*_policy(config), *_keys(config), *_certificates(config), *_folders(config))
+
+
+def _policy(config: Config) -> Iterator[Finding]:
+    try:
+        loaded = load_policy(config.policy)
+    except PolicyError as error:
+        for problem in error.problems:
+            yield Finding(problem.severity, str(problem))
+        return
+    problems = check_policy(loaded.policy, SITE, now())
+    for problem in problems:
+        yield Finding(problem.severity, str(problem))
+    if not any(problem.severity == "error" for problem in problems):
+        cases = len(loaded.policy.book.cases)
+        yield Finding(
+            "ok", f"policy {loaded.policy.name}: {cases} cases pass, hash {loaded.policy.hash[:16]}"
+        )
+
+
+def _keys(config: Config) -> Iterator[Finding]:
+    readers: tuple[tuple[str, Path, Callable[[Path], object]], ...] = (
+        ("queue", config.keys.queue, load_key_file),
+        ("vault", config.keys.vault, load_private_key),
+        ("audit", config.keys.audit, load_key),
+    )
+    for name, file, read in readers:
+        try:
+            read(file)
+        except StoreUnusable as error:
+            yield Finding("error", f"keys.{name}: {error.where}: {error.what}", error.remedy)
+        except KeyFileError as error:
+            yield Finding("error", f"keys.{name}: {error}", "`sealgate init` makes keys")
+        else:
+            yield Finding("ok", f"keys.{name}: {file}")
+            if config.data_dir in file.absolute().parents:
+                yield Finding(
+                    "warning",
+                    f"keys.{name}: {file} lies beside the data that it opens",
+                    "keep it in another folder, and out of the data's backups",
+                )
+
+
+def _certificates(config: Config) -> Iterator[Finding]:
+    for listener in config.listener:
+        if listener.tls == "off":
+            continue
+        assert listener.certificate is not None
+        assert listener.key is not None
+        try:
+            ServerTls(str(listener.certificate), str(listener.key), ask_for_certificate=False)
+            leaf = x509.load_pem_x509_certificates(listener.certificate.read_bytes())[0]
+        except (TlsFailure, OSError, ValueError) as error:
+            yield Finding("error", f"listener {listener.name}: {error}", "see its `certificate` and `key`")
+            continue
+        left = leaf.not_valid_after_utc - now()
+        what = f"listener {listener.name}: certificate valid until {leaf.not_valid_after_utc:%Y-%m-%d}"
+        if left < timedelta(0):
+            yield Finding(
+                "error",
+                f"listener {listener.name}: its certificate expired {-left.days} days ago",
+                "renew it",
+            )
+        else:
+            yield Finding("warning" if left < EXPIRY_NOTICE else "ok", what)
+
+
+def _folders(config: Config) -> Iterator[Finding]:
+    folder = config.data_dir
+    try:
+        seen = folder.stat()
+    except FileNotFoundError:
+        parent = next((one for one in folder.parents if one.exists()), Path("/"))
+        if os.access(parent, os.W_OK):
+            yield Finding("ok", f"data_dir: {folder} will be made at the first start")
+        else:
+            yield Finding(
+                "error", f"data_dir: {folder} is not there, and {parent} cannot be written to", "make it"
+            )
+        return
+    except OSError as error:
+        yield Finding("error", f"data_dir: {folder}: {error.strerror}", "check its path and owner")
+        return
+    if not stat.S_ISDIR(seen.st_mode) or not os.access(folder, os.W_OK | os.X_OK):
+        yield Finding(
+            "error", f"data_dir: {folder} cannot be written to", "give it to the gateway's own user"
+        )
+    elif seen.st_mode & 0o077:
+        yield Finding("warning", f"data_dir: others may look into {folder}", f"chmod 700 {folder}")
+    else:
+        yield Finding("ok", f"data_dir: {folder}")

@@ -1,0 +1,98 @@
+"""From the door to the disk: what ingress accepted becomes durable with its record, and the worker begins at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.audit.recorder import Recorder
+from gateway.ingress.intake import BodyWriter, IntakeUnavailable
+from gateway.model.envelope import Envelope
+from gateway.model.problem import Problem
+from gateway.model.progress import Progress, State
+from gateway.service.worker import Worker
+from gateway.store import contract
+from gateway.store.contract import Store, StoreBroken, StoreUnavailable
+
+_BROKEN = Problem("4.3.0", "this gateway cannot take mail now; try again later", "the store is broken")
+
+
+class Body:
+    """A body on its way to the store; the store's troubles become ingress's."""
+
+    def __init__(self, writer: contract.BodyWriter, broken: Callable[[StoreBroken], None]) -> None:
+        self.writer = writer
+        self._broken = broken
+
+    @property
+    def size(self) -> int:
+        """Octets written so far."""
+        return self.writer.size
+
+    async def write(self, chunk: bytes) -> None:
+        """Take the next octets."""
+        try:
+            await self.writer.write(chunk)
+        except StoreUnavailable as error:
+            raise IntakeUnavailable(error.problem) from error
+        except StoreBroken as error:
+            self._broken(error)
+            raise IntakeUnavailable(_BROKEN) from error
+
+    def abandon(self) -> None:
+        """Forget what was written."""
+        self.writer.abandon()
+
+
+class StoreIntake:
+    """Fulfils `gateway.ingress.intake.Intake`. `refuse` closes it: every further message is told to come back."""
+
+    def __init__(
+        self, store: Store, recorder: Recorder, worker: Worker, *, broken: Callable[[StoreBroken], None]
+    ) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._worker = worker
+        self._broken = broken
+        self._refusal: Problem | None = None
+        self.accepted = 0
+
+    def refuse(self, problem: Problem) -> None:
+        """Take nothing more."""
+        self._refusal = problem
+
+    def body_writer(self) -> BodyWriter:
+        """Begin a body."""
+        self._check_open()
+        return Body(self._store.body_writer(), self._broken)
+
+    async def accept(self, envelope: Envelope, body: BodyWriter) -> None:
+        """Body, envelope, errands and the record are durable when it returns; then the worker has them."""
+        assert isinstance(body, Body), "the body is one that `body_writer` gave"
+        try:
+            self._check_open()
+        except IntakeUnavailable:
+            body.abandon()
+            raise
+        queued = Progress(state=State.QUEUED, due_at=envelope.accepted_at)
+        try:
+            works = await self._store.accept(
+                envelope,
+                body.writer,
+                self._recorder.received(envelope),
+                progress=(queued,) * len(envelope.recipients),
+                lease_until=self._worker.lease_until(),
+            )
+        except StoreUnavailable as error:
+            raise IntakeUnavailable(error.problem) from error
+        except StoreBroken as error:
+            self._broken(error)
+            raise IntakeUnavailable(_BROKEN) from error
+        self.accepted += 1
+        if works:
+            self._worker.take(works)
+        else:
+            self._worker.wake()
+
+    def _check_open(self) -> None:
+        if self._refusal is not None:
+            raise IntakeUnavailable(self._refusal)

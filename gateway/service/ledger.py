@@ -1,0 +1,238 @@
+"""The books: each thing that happens to an errand becomes one commit of queue state, audit leaves and notices.
+
+Fulfils `gateway.journey.Ledger`. What the next state is, is decided elsewhere (`deliver.settlement`), as is which
+notice that causes (`deliver.notice`) and what a leaf holds (`audit.recorder`); here they become one transaction.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import sha256
+from typing import assert_never
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from gateway.audit.leaves import Actor
+from gateway.audit.recorder import Recorder
+from gateway.deliver import settlement
+from gateway.deliver.notice import Kind, Notice, compose_notice, notice_for
+from gateway.deliver.retry import Schedule, delay_notice_at, expires_at
+from gateway.model.address import Address
+from gateway.model.audit import Record
+from gateway.model.capability import Capability
+from gateway.model.decision import Decision, Defer, Hold, Reject, Send
+from gateway.model.delivery import DeliveryAttempt
+from gateway.model.envelope import Client, Envelope, Recipient
+from gateway.model.facts import MessageFacts
+from gateway.model.ids import message_id
+from gateway.model.problem import Problem
+from gateway.model.progress import FINAL, Progress, State, Work
+from gateway.policy import joined
+from gateway.store.contract import Corrupt, LeaseLost, NewMessage, Store
+from gateway.wire.header import split
+
+log = structlog.get_logger()
+_DAMAGED_HOLD = settlement.HELD_FOR
+_NO_HEADER = b"\r\n"  # of a message whose header can no longer be read
+
+
+class NoticeSettings(msgspec.Struct, frozen=True):
+    """Who our notices come from."""
+
+    hostname: str
+    postmaster: Address
+
+
+class Books:
+    """Writes down decisions, attempts and endings. `changed` is called when something may have become due."""
+
+    def __init__(
+        self,
+        store: Store,
+        recorder: Recorder,
+        schedule: Schedule,
+        notices: NoticeSettings,
+        *,
+        now: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+        changed: Callable[[], None],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._chance = chance
+        self._store = store
+        self._recorder = recorder
+        self._schedule = schedule
+        self._notices = notices
+        self._now = now
+        self._entropy = entropy
+        self._changed = changed
+
+    # ---- the journey -------------------------------------------------------------------------------------------
+
+    async def decided(
+        self, work: Work, facts: MessageFacts, capability: Capability, decision: Decision
+    ) -> Work:
+        """One commit for a decision; see `gateway.journey.Ledger`."""
+        now = self._now()
+        before = work.progress
+        record = self._recorder.decided(work.errand, facts, capability, decision, now, before)
+        leaf = record.leaves[0].id
+        if before.state is State.SENDING:  # nobody wrote down how that attempt ended: a crash came between
+            doubtful = replace(before, possibly_delivered=True)
+            record = self._recorder.unknown(work.errand, now, doubtful, before.decision) + record
+            before = doubtful
+        standing = joined(before.standing, decision)
+        bound = replace(before, standing=standing, decision=leaf)
+        match decision:
+            case Send(method=method, grade=grade):
+                sending = replace(bound, state=State.SENDING, method=method, grade=grade, due_at=now)
+                await self._store.commit(work.lease, sending, record, keep_lease=True)
+                return replace_progress(work, sending)
+            case Defer():
+                after = settlement.after_defer(
+                    bound, decision, work.errand.envelope, self._schedule, now, self._chance()
+                )
+            case Hold():
+                after = settlement.after_hold(bound, decision, now)
+            case Reject():
+                after = settlement.after_reject(bound, decision, now)
+            case _:
+                assert_never(decision)
+        await self._settle(work, after, record)
+        return replace_progress(work, after)
+
+    async def attempted(
+        self, work: Work, decision: Send, capability: Capability, attempt: DeliveryAttempt
+    ) -> None:
+        """One commit for an attempt's outcome; see `gateway.journey.Ledger`."""
+        now = self._now()
+        route = capability.route.source if capability.route else None
+        leaf = work.progress.decision or ""
+        record = self._recorder.attempted(work.errand, attempt, decision, leaf, route)
+        after = settlement.after_attempt(
+            work.progress, attempt, work.errand.envelope, self._schedule, now, self._chance()
+        )
+        await self._settle(work, after, record, attempt)
+
+    # ---- endings and troubles ----------------------------------------------------------------------------------
+
+    async def setback(self, work: Work, trouble: Exception) -> None:
+        """Trouble of our own: the errand goes back to the queue, or to an operator. Silent if it is settled already."""
+        now = self._now()
+        errand = work.errand.id
+        log.error("errand met trouble", errand=errand, exc_info=trouble)
+        if isinstance(trouble, Corrupt):
+            after = replace(
+                work.progress, state=State.HELD, due_at=now + _DAMAGED_HOLD, reason=trouble.problem
+            )
+        else:
+            after = settlement.after_setback(work.progress, self._schedule, now, self._chance())
+        try:
+            await self._settle(work, after, Record())
+        except LeaseLost:
+            log.debug("settled before the trouble", errand=errand)
+
+    async def hold_expired(self, work: Work) -> None:
+        """Nobody released it in time."""
+        after = replace(work.progress, state=State.EXPIRED, due_at=self._now())
+        await self._settle(work, after, Record())
+
+    async def ended(self, work: Work, state: State, actor: Actor, reason: str) -> None:
+        """An operator gives an errand up: EXPIRED tells the sender, DROPPED tells nobody."""
+        now = self._now()
+        action = "expire" if state is State.EXPIRED else "drop"
+        record = self._recorder.action(action, actor, reason, now, work.errand)
+        why = Problem("5.7.1" if work.progress.reason is None else "5.0.0", "given up by an operator")
+        after = replace(work.progress, state=state, due_at=now, reason=work.progress.reason or why)
+        await self._settle(work, after, record)
+
+    async def moved(self, work: Work, after: Progress, action: str, actor: Actor, reason: str) -> None:
+        """An operator moves an errand to another state of the queue."""
+        record = self._recorder.action(action, actor, reason, self._now(), work.errand)
+        await self._store.commit(work.lease, after, record, keep_lease=False)
+
+    async def give_back(self, work: Work) -> None:
+        """Let go of an errand that was claimed, unchanged."""
+        await self._store.commit(work.lease, work.progress, Record(), keep_lease=False)
+
+    # ---- how ---------------------------------------------------------------------------------------------------
+
+    async def _settle(
+        self, work: Work, after: Progress, record: Record, attempt: DeliveryAttempt | None = None
+    ) -> None:
+        """Commit where the errand stands now, with the leaf of an ending and the notice that this causes."""
+        now = self._now()
+        before = work.progress.state
+        if after.state in FINAL or (after.state is State.HELD and before is not State.HELD):
+            record += self._recorder.final(work.errand, after.state, now, after, after.decision)
+        notice = self._notice(work, after, attempt, now)
+        spawn: tuple[NewMessage, ...] = ()
+        if notice is not None:
+            message = await self._compose(notice, now)
+            spawn = (message,)
+            record += self._recorder.notice(work.errand, notice.kind.value, message.envelope.id, now)
+            if notice.kind in (Kind.DELAYED, Kind.HELD):
+                after = replace(after, delay_notified=True)
+        await self._store.commit(work.lease, after, record, spawn, keep_lease=False)
+        if spawn or after.state is State.QUEUED:
+            self._changed()
+
+    def _notice(
+        self, work: Work, after: Progress, attempt: DeliveryAttempt | None, now: datetime
+    ) -> Notice | None:
+        envelope = work.errand.envelope
+        return notice_for(
+            work.errand,
+            work.progress.state,
+            after,
+            postmaster=self._notices.postmaster,
+            attempt=attempt,
+            late=now >= delay_notice_at(self._schedule, envelope.accepted_at, after.first_security_failure),
+            retry_until=expires_at(self._schedule, envelope.accepted_at, envelope.origin),
+        )
+
+    async def _compose(self, notice: Notice, now: datetime) -> NewMessage:
+        fresh = message_id(int(now.timestamp() * 1000), self._entropy(7))
+        content = compose_notice(
+            (notice,),
+            hostname=self._notices.hostname,
+            postmaster=self._notices.postmaster,
+            now=now,
+            message_id=f"{fresh}@{self._notices.hostname}",
+            boundary=f"=_{self._entropy(12).hex()}",
+            original=await self._header_of(notice.errand.envelope),
+        )
+        envelope = Envelope(
+            id=fresh,
+            accepted_at=now,
+            client=Client(
+                ip="", port=0, helo=self._notices.hostname, listener="", connector="notices", protocol="local"
+            ),
+            sender=None,
+            recipients=(Recipient(notice.to),),
+            size=len(content),
+            sha256=sha256(content).digest(),
+            origin="notice",
+        )
+        return NewMessage(
+            envelope=envelope,
+            content=content,
+            progress=(Progress(state=State.QUEUED, due_at=now),),
+            record=self._recorder.received(envelope),
+        )
+
+    async def _header_of(self, envelope: Envelope) -> bytes:
+        try:
+            content = await self._store.content(envelope)
+        except (Corrupt, LeaseLost):
+            return _NO_HEADER  # the notice goes out all the same, without what threads it to the message
+        return content[: split(content)]
+
+
+def replace_progress(work: Work, progress: Progress) -> Work:
+    """The same errand in hand, standing elsewhere."""
+    return Work(work.lease, work.errand, progress)

@@ -1,0 +1,41 @@
+"""A gateway's store for a command while no gateway runs: the calls of its control socket, as far as they go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from gateway.config import Config
+from gateway.service.calls import queue_calls
+from gateway.service.clock import entropy, now
+from gateway.service.control import Call
+from gateway.service.ledger import Books
+from gateway.service.operations import Operations
+from gateway.service.stories import story_calls
+from gateway.service.wiring import notice_settings, open_keys, recorder, schedule
+from gateway.store.sqlite.opening import open_store
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Mapping[str, Call]]:
+    """The calls, on a store that is ours alone meanwhile. Raises StoreUnusable where it cannot be had."""
+    keys = open_keys(config)
+    store = await open_store(config.data_dir, keys.queue)
+    try:
+        books = Books(
+            store,
+            recorder(config, keys, entropy),
+            schedule(config),
+            notice_settings(config),
+            now=now,
+            entropy=entropy,
+            changed=_nobody,
+        )
+        operations = Operations(store, books, now=now, changed=_nobody)
+        yield {**queue_calls(operations), **story_calls(config.audit_directory, store, keys.vault)}
+    finally:
+        await store.close()
+
+
+def _nobody() -> None:
+    """Nobody waits for what becomes due: no gateway runs."""

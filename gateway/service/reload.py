@@ -1,0 +1,84 @@
+"""Reloading: policy with its lists, connectors with their users, certificates. Each is taken whole or not at all.
+
+Listeners' addresses, folders, keys and limits need a restart; docs/operations.md has the list.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from gateway.config import ConfigError, load
+from gateway.ingress.listener import Listener
+from gateway.ingress.tls import TlsFailure
+from gateway.policy import PolicyError
+from gateway.service import wiring
+from gateway.service.heart import Heart
+from gateway.service.policies import PolicyInForce
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """What was taken, and what was not: then what was in force before still is."""
+
+    lines: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+class Reloader:
+    """Reads again what can be read again."""
+
+    def __init__(
+        self, config_file: Path, policies: PolicyInForce, listeners: Sequence[Listener], heart: Heart
+    ) -> None:
+        self._file = config_file
+        self._policies = policies
+        self._listeners = listeners
+        self._heart = heart
+
+    async def reload(self) -> Reloaded:
+        """Reload everything that can be; one part's problem does not keep the others from being taken."""
+        lines: list[str] = []
+        problems: list[str] = []
+        await self._policy(lines, problems)
+        self._connectors(lines, problems)
+        self._certificates(lines, problems)
+        return Reloaded(tuple(lines), tuple(problems))
+
+    async def _policy(self, lines: list[str], problems: list[str]) -> None:
+        before = self._policies.policy.hash
+        try:
+            loaded = self._policies.reload()
+        except PolicyError as error:
+            found = [str(problem) for problem in error.problems]
+            problems.extend(found)
+            await self._heart.policy_refused(str(self._policies.file), found)
+            return
+        if loaded is None:
+            lines.append(f"policy {self._policies.policy.name}: unchanged")
+            return
+        await self._heart.policy(loaded, before)
+        lines.append(f"policy {loaded.policy.name}: {loaded.policy.hash[:16]} in force")
+
+    def _connectors(self, lines: list[str], problems: list[str]) -> None:
+        try:
+            connectors = wiring.connectors(load(self._file, os.environ))
+            for listener in self._listeners:
+                listener.use_connectors(connectors)
+        except ConfigError as error:
+            problems.extend(str(problem) for problem in error.problems)
+        except (ValueError, TlsFailure) as error:
+            problems.append(f"{self._file}: {error}")
+        else:
+            lines.append(f"connectors: {len(connectors)} in force")
+
+    def _certificates(self, lines: list[str], problems: list[str]) -> None:
+        for listener in self._listeners:
+            host, port = listener.address
+            try:
+                listener.use_certificate()
+                lines.append(f"listener {host}:{port}: certificate read")
+            except TlsFailure as error:
+                problems.append(f"listener {host}:{port}: {error}")

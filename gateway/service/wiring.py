@@ -1,0 +1,279 @@
+"""The one place where the stages meet what they need: from settings to the parts of a gateway, and the parts together.
+
+Nothing here decides or does anything by itself; each function turns settings into one part.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from gateway import __version__
+from gateway.audit.recorder import Recorder
+from gateway.audit.sealer import LogSettings
+from gateway.audit.vault import VaultSealer
+from gateway.classify.message import classify
+from gateway.config import Config
+from gateway.config.accepting import Connector as ConnectorSettings
+from gateway.config.accepting import Listener
+from gateway.deliver.courier import Courier
+from gateway.deliver.plan import Bounds
+from gateway.deliver.pool import Hop, Limits, Pool
+from gateway.deliver.retry import Schedule
+from gateway.ingress.connector import Connector, User
+from gateway.ingress.settings import ListenerSettings, Timers
+from gateway.journey import Departure, Ledger, Stages
+from gateway.model.address import Address
+from gateway.model.capability import Capability
+from gateway.model.decision import Decision, Send
+from gateway.model.delivery import DeliveryAttempt, ProtectedMessage
+from gateway.model.envelope import Envelope
+from gateway.model.facts import MessageFacts
+from gateway.model.progress import Work
+from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConnection, connect
+from gateway.policy import conditions_used, decide
+from gateway.policy.notices import decide_notice
+from gateway.probe.addresses import Destinations
+from gateway.probe.dns import Dns, system_servers
+from gateway.probe.gather import Prober
+from gateway.probe.memory import Memory
+from gateway.probe.mx import Router, RouteSettings
+from gateway.probe.transport import TlsObserver, observer_settings
+from gateway.protect.apply import protect
+from gateway.protect.downgrade import downgrade
+from gateway.service.ledger import NoticeSettings
+from gateway.service.policies import PolicyInForce
+from gateway.store.contract import Store
+from gateway.store.keys import QueueKey, load_key_file, load_private_key
+from gateway.wire.smtp_server_data import Newlines
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The root keys that one process needs to read and write what it keeps."""
+
+    queue: QueueKey
+    vault: X25519PrivateKey
+
+
+def open_keys(config: Config) -> Keys:
+    """Read the key files. Raises StoreUnusable for a file that is not there, not a key, or open to others."""
+    return Keys(load_key_file(config.keys.queue), load_private_key(config.keys.vault))
+
+
+def recorder(config: Config, keys: Keys, entropy: Callable[[int], bytes]) -> Recorder:
+    """Makes audit records whose personal values only the vault's key can read."""
+    return Recorder(config.hostname, VaultSealer(keys.vault.public_key(), entropy), entropy)
+
+
+def log_settings(config: Config) -> LogSettings:
+    """The audit log: where it is, and who signs it."""
+    return LogSettings(
+        folder=config.audit_directory,
+        head=config.head_file,
+        key=config.keys.audit,
+        node=config.hostname,
+        origin=config.audit_origin,
+        software=f"sealgate {__version__}",
+    )
+
+
+def schedule(config: Config) -> Schedule:
+    """When errands are tried again."""
+    retry = config.delivery.retry
+    return Schedule(
+        first=retry.first,
+        factor=retry.factor,
+        longest=retry.max,
+        jitter=retry.jitter,
+        lifetime=retry.lifetime,
+        notice_lifetime=min(retry.lifetime, Schedule().notice_lifetime),
+        delay_notice=retry.delay_notice,
+        delay_notice_security=retry.delay_notice_security,
+    )
+
+
+def notice_settings(config: Config) -> NoticeSettings:
+    """Who our notices come from."""
+    return NoticeSettings(config.hostname, config.postmaster)
+
+
+# ---- the way in ------------------------------------------------------------------------------------------------
+
+
+def listener_settings(config: Config, listener: Listener) -> ListenerSettings:
+    """One listener, with the limits that all share."""
+    timeouts = listener.timeouts
+    return ListenerSettings(
+        name=listener.name,
+        host=str(listener.address.host),
+        port=listener.address.port,
+        hostname=config.hostname,
+        tls=listener.tls,
+        certificate=str(listener.certificate or ""),
+        key=str(listener.key or ""),
+        postmaster=config.postmaster,
+        size_limit=config.limits.message_size,
+        header_limit=config.limits.header_size,
+        recipient_limit=config.limits.recipients,
+        sessions=listener.max_sessions,
+        timers=Timers(
+            handshake=timeouts.tls.total_seconds(),
+            command=timeouts.command.total_seconds(),
+            data=timeouts.data.total_seconds(),
+        ),
+    )
+
+
+def connectors(config: Config) -> tuple[Connector, ...]:
+    """Who may send through us, and as whom."""
+    return tuple(_connector(one) for one in config.connector)
+
+
+def _connector(settings: ConnectorSettings) -> Connector:
+    return Connector(
+        name=settings.name,
+        kind=settings.kind,
+        domains=settings.domains,
+        networks=tuple(map(str, settings.networks)),
+        certificates=tuple(fingerprint.hex() for fingerprint in settings.client_certificates),
+        users=tuple(User(name, password_hash) for name, password_hash in settings.users.items()),
+        null_sender=settings.null_sender,
+        bare_newlines=Newlines(settings.bare_newlines),
+    )
+
+
+# ---- the way out -----------------------------------------------------------------------------------------------
+
+
+def client_settings(config: Config) -> ClientSettings:
+    """Our name as a client, and our patience with servers."""
+    timeouts = config.delivery.timeouts
+    return ClientSettings(
+        helo=config.helo,
+        connect=timeouts.connect.total_seconds(),
+        greeting=timeouts.greeting.total_seconds(),
+        tls=timeouts.tls.total_seconds(),
+        mail=timeouts.mail.total_seconds(),
+        data=timeouts.data.total_seconds(),
+        block=timeouts.block.total_seconds(),
+        dot=timeouts.dot.total_seconds(),
+        quit=timeouts.quit.total_seconds(),
+    )
+
+
+def pool(config: Config) -> Pool:
+    """Kept connections to recipients' servers."""
+    settings = client_settings(config)
+    bounds = config.delivery.connections
+
+    async def open_one(hop: Hop) -> SmtpConnection | ConnectFailure:
+        return await connect(hop.endpoint, hop.tls(), settings, hop.source_address)
+
+    limits = Limits(
+        total=bounds.total,
+        per_destination=bounds.per_destination,
+        messages=bounds.messages,
+        idle=bounds.idle.total_seconds(),
+    )
+    return Pool(open_one, limits)
+
+
+def courier(config: Config, connections: Pool, now: Callable[[], datetime]) -> Courier:
+    """Hands messages over."""
+    own = frozenset((str(one.address.host), one.address.port) for one in config.listener)
+    return Courier(
+        connections,
+        clock=now,
+        shuffle=random.shuffle,
+        bounds=Bounds(allowed=config.delivery.allow_networks, own=own),
+        ca_file=ca_file(config),
+        downgrade=downgrade,
+    )
+
+
+def ca_file(config: Config) -> str | None:
+    """Who vouches for recipients' servers; None for those whom the system trusts."""
+    return str(config.tls.ca_file) if config.tls.ca_file else None
+
+
+def prober(config: Config, policies: PolicyInForce, memory: Memory) -> Prober:
+    """Finds out what recipients can receive, within the TLS limits of the policy in force."""
+    servers = tuple((str(one.host), one.port) for one in config.dns.servers) or system_servers()
+    lookup = Dns(
+        servers,
+        timeout=config.dns.timeout.total_seconds(),
+        lifetime=config.dns.lifetime.total_seconds(),
+    )
+    routes = RouteSettings(
+        port=config.delivery.port,
+        fixed={route.domain: (route.next_hop.host, route.next_hop.port) for route in config.delivery.route},
+        own_names=frozenset({config.hostname}),
+    )
+    router = Router(lookup, Destinations(config.delivery.allow_networks), routes)
+    tls = policies.policy.book.tls
+    limits = ClientTls(ca_file(config), tls.min_version, tls.ciphers)
+    observer = TlsObserver(limits, observer_settings(config.helo))
+    return Prober(router, observer.observe, memory)
+
+
+# ---- the stages as one errand meets them -----------------------------------------------------------------------
+
+
+def stages(
+    config: Config,
+    store: Store,
+    policies: PolicyInForce,
+    prober: Prober,
+    carrier: Courier,
+    ledger: Ledger,
+    now: Callable[[], datetime],
+) -> Stages:
+    """The journey's stages, each bound to what it needs."""
+
+    def classified(content: bytes, envelope: Envelope) -> MessageFacts:
+        return classify(content, envelope, needs=conditions_used(policies.policy))
+
+    async def probed(recipient: Address) -> Capability:
+        return await prober.probe(recipient, now())
+
+    def decided(work: Work, facts: MessageFacts, capability: Capability) -> Decision:
+        if work.errand.envelope.origin == "notice":
+            return decide_notice(capability, policies.policy, now())
+        return decide(facts, capability, policies.policy, now(), work.progress.standing)
+
+    def protected(content: bytes, envelope: Envelope, decision: Send) -> ProtectedMessage:
+        return protect(content, envelope, decision, is_tag=policies.is_tag)
+
+    async def delivered(
+        message: ProtectedMessage, departures: Sequence[Departure]
+    ) -> Sequence[DeliveryAttempt]:
+        lead = departures[0]
+        assert lead.capability.route is not None, "a way that leads nowhere is no candidate"
+        return await carrier.deliver(
+            message,
+            [one.work.errand for one in departures],
+            lead.capability.route,
+            numbers=[one.work.progress.attempts + 1 for one in departures],
+            source_address=_source(config, lead.decision.effects.pool),
+        )
+
+    return Stages(
+        read=store.content,
+        classify=classified,
+        probe=probed,
+        decide=decided,
+        protect=protected,
+        deliver=delivered,
+        ledger=ledger,
+    )
+
+
+def _source(config: Config, name: str | None) -> str | None:
+    """One address of the pool that the policy chose, or of `default`, or None: the system chooses."""
+    addresses = config.delivery.pools.get(name or "default", ())
+    return str(random.choice(addresses)) if addresses else None  # noqa: S311 (spreading load, not secrecy)

@@ -1,0 +1,1 @@
+"""Bodies over 16 KiB: encrypted frames in pre-written files that are used again and again."""

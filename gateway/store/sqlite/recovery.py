@@ -1,0 +1,75 @@
+"""After a failed flush: the mark it leaves, and copying the store to new files before it is trusted again.
+
+When a flush fails the kernel may hold pages that it calls clean and that never reached the disk. They can be read,
+but a later flush of the same file would not write them. So every file is copied, the copy is flushed, and takes the
+file's name. Old and new hold the same octets: a crash on the way leaves a mixture that is the same store, and the
+mark, so that the next start begins again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.store.contract import StoreUnusable
+from gateway.store.files import Files
+
+MARK = "broken"
+_COPY = ".copy"
+_NOT_DATA = ("lock", "-shm")  # nothing is stored in them; a copied lock would lock nothing
+_PIECE = 1024 * 1024
+
+
+def leave_mark(files: Files, folder: Path, what: str) -> None:
+    """Best effort: where not even this can be written, the start after a power cut sees only what reached the disk."""
+    try:
+        handle = files.create(folder / MARK)
+        try:
+            files.write_at(handle, [what.encode() + b"\n"], 0)
+            files.flush(handle)
+        finally:
+            files.close(handle)
+        files.flush_folder(folder)
+    except OSError:
+        pass
+
+
+def copy_if_marked(files: Files, folder: Path, parts: tuple[Path, ...]) -> bool:
+    """Where the mark is: copy every file of the folders `parts` and remove the mark. Returns whether it was there."""
+    mark = folder / MARK
+    if not mark.exists():
+        return False
+    try:
+        for part in parts:
+            for left_over in part.glob(f"*{_COPY}"):
+                files.remove(left_over)
+            for path in sorted(part.iterdir()):
+                if path.is_file() and path != mark and not path.name.endswith(_NOT_DATA):
+                    _copy(files, path)
+            files.flush_folder(part)
+        files.remove(mark)
+        files.flush_folder(folder)
+    except OSError as error:
+        raise StoreUnusable(
+            str(folder),
+            f"an earlier flush to this disk failed, and copying the store to new files failed too ({error})",
+            "check the disk, make room for the largest file, then start again",
+        ) from error
+    return True
+
+
+def _copy(files: Files, path: Path) -> None:
+    copy = path.with_name(path.name + _COPY)
+    source = files.open(path)
+    try:
+        target = files.create(copy)
+        try:
+            offset = 0
+            while piece := files.read_at(source, _PIECE, offset):
+                files.write_at(target, [piece], offset)
+                offset += len(piece)
+            files.flush(target)
+        finally:
+            files.close(target)
+    finally:
+        files.close(source)
+    files.rename(copy, path)

@@ -1,0 +1,32 @@
+"""Where a connection goes, and why there is none: values shared by those who plan, connect and judge."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.model.delivery import Reply
+from gateway.model.problem import Problem
+from gateway.model.tls import TlsSession
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One address of one host. `host` is the name that its certificate must carry."""
+
+    host: str
+    address: str
+    port: int
+
+
+class ConnectFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is no usable connection. `stage` is "connect" or a `Phase` of the dialogue.
+
+    `session` is what the handshake showed, if there was one. `definite` says that the peer itself showed that it
+    cannot do what was asked; `result` is an RFC 8460 section 4.3 word where TLS was the reason.
+    """
+
+    stage: str
+    problem: Problem
+    session: TlsSession | None = None
+    definite: bool = False
+    result: str | None = None
+    reply: Reply | None = None

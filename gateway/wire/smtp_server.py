@@ -1,0 +1,396 @@
+"""The server side of an SMTP session as a machine without I/O: octets in, actions out, strictly in order.
+
+`feed` takes what was read, `resume` the answer to the last action where that wants one; until then nothing that
+follows is looked at. Replies are gathered and sent as one `Send` when the machine has to wait for the client or for
+something slow. Memory is bounded by one command line, four octets of DATA, and what the shell feeds while an answer is
+pending (it stops reading meanwhile).
+Sources: RFC 5321, 2920 (PIPELINING), 3030 (CHUNKING), 1870 (SIZE), 2034 and 3463 (codes), 3207 (STARTTLS), 4954 (AUTH).
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from gateway.wire.reply import format_reply
+from gateway.wire.smtp_server_actions import (
+    Accepted,
+    Action,
+    Authenticate,
+    BodyChunk,
+    Close,
+    CloseReason,
+    DropBody,
+    EndOfData,
+    Event,
+    JudgeMail,
+    JudgeRecipient,
+    Login,
+    MailAccepted,
+    OpenBody,
+    Refused,
+    Send,
+    StartTls,
+    TlsStarted,
+)
+from gateway.wire.smtp_server_commands import CommandError, parse_helo, parse_mail, parse_recipient
+from gateway.wire.smtp_server_content import Content
+from gateway.wire.smtp_server_sasl import MECHANISMS, SaslExchange
+from gateway.wire.smtp_server_session import DialogueSettings, Mode, Transaction
+from gateway.wire.smtp_server_transfer import Transfer
+
+COMMAND_LIMIT = 2048  # octets: 512 and what the extensions add, with room (RFC 5321 section 4.5.3.1.4)
+AUTH_LIMIT = 12288  # octets of a line that carries a SASL response (RFC 4954 section 4)
+AUTH_TRIES = 3
+FLOOD_LIMIT = 1 << 20  # octets fed while an answer is pending; a shell that stops reading never gets near
+
+_OK = format_reply(250, "2.0.0", "OK")
+_BYE = format_reply(221, "2.0.0", "goodbye")
+_SENDER_OK = format_reply(250, "2.1.0", "sender OK")
+_RECIPIENT_OK = format_reply(250, "2.1.5", "recipient OK")
+
+_NOT_NOW = Refused(503, "5.5.1", "not now: the commands come in the wrong order")
+_FIXED = {
+    b"NOOP": _OK,
+    b"VRFY": format_reply(252, "2.5.0", "send the message and see"),
+    b"HELP": format_reply(214, "2.0.0", "this is a mail gateway for its own organisation; see RFC 5321"),
+    b"EXPN": format_reply(502, "5.5.1", "not offered"),
+    b"TURN": format_reply(502, "5.5.1", "not offered"),
+}
+_WAIT_AFTER = frozenset({b"EHLO", b"HELO", b"DATA", b"AUTH"})  # RFC 2920 section 3.1; STARTTLS and QUIT apart
+
+
+class ServerDialogue(Transfer):
+    """One session. `tls` is true from the start under implicit TLS."""
+
+    def __init__(self, settings: DialogueSettings, *, tls: bool = False) -> None:
+        super().__init__(settings, tls=tls)
+        self.helo = ""
+        self.extended = False  # EHLO, not HELO
+        self.user: str | None = None
+        self._sasl: SaslExchange | None = None
+        self._failed_logins = 0
+        self._last_words: Refused | None = None
+
+    # ------------------------------------------------------------------------------------------ the shell's side
+
+    @property
+    def closed(self) -> bool:
+        return self._mode is Mode.CLOSED
+
+    @property
+    def idle(self) -> bool:
+        """Whether the session waits for a command and no transaction is open."""
+        return self._mode is Mode.COMMAND and self._transaction is None
+
+    @property
+    def receiving(self) -> bool:
+        """Whether content is being read."""
+        return self._mode is Mode.DATA or self._mode is Mode.CHUNK
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the shell owes an answer, and should stop reading."""
+        return self._mode is Mode.ASKED
+
+    @property
+    def asked_for_login(self) -> bool:
+        """Whether the answer that the shell owes is to a login."""
+        return isinstance(self._asked, Authenticate)
+
+    @property
+    def protocol(self) -> str:
+        """The word for the `with` clause of Received (RFC 3848, RFC 6531 section 4.3)."""
+        if not self.extended:
+            return "SMTP"
+        utf8 = self._transaction is not None and self._transaction.mail.smtputf8
+        return ("UTF8SMTP" if utf8 else "ESMTP") + ("S" if self.tls else "") + ("A" if self.user else "")
+
+    def greet(self) -> list[Action]:
+        """The 220, unless the client has spoken already."""
+        if self._mode is Mode.GREETING:
+            self._out.append(format_reply(220, None, f"{self.settings.hostname} ESMTP"))
+            self._mode = Mode.COMMAND
+        return self._run()
+
+    def feed(self, octets: bytes) -> list[Action]:
+        """What follows from octets that were read."""
+        if self._mode is Mode.CLOSED:
+            return []
+        self._append(octets)
+        if self._mode is Mode.GREETING:
+            self._end(Refused(554, "5.5.0", "you spoke before the greeting"), CloseReason.EARLY_TALKER)
+        elif isinstance(self._asked, StartTls):
+            self._hang_up(CloseReason.STARTTLS_INJECTION)
+        elif self._mode is Mode.ASKED and self._unread > FLOOD_LIMIT:
+            self._hang_up(CloseReason.TOO_MUCH_DATA)
+        return self._run()
+
+    def resume(self, event: Event) -> list[Action]:
+        """What follows from the answer to the last action."""
+        if self._mode is Mode.CLOSED:
+            return []  # the answer came too late
+        asked, self._asked = self._asked, None
+        self._mode = Mode.COMMAND
+        if isinstance(event, Refused) and event.close:
+            self._end(event, CloseReason.SHELL)
+        else:
+            self._answered(asked, event)
+        return self._run()
+
+    def stop(self, refusal: Refused) -> list[Action]:
+        """End the session with `refusal` (a 421) as soon as no content is on its way: now, or after its final reply."""
+        self._last_words = refusal
+        return self._run()
+
+    def abort(self, refusal: Refused) -> list[Action]:
+        """End the session with `refusal` (a 421) now, whatever is on its way."""
+        if self._mode is not Mode.CLOSED:
+            self._end(refusal, CloseReason.SHELL)
+        return self._run()
+
+    # --------------------------------------------------------------------------------------------------- running
+
+    def _run(self) -> list[Action]:
+        while self._step():
+            pass
+        if self._mode is not Mode.ASKED:
+            self._flush()
+        actions, self._actions = self._actions, []
+        return actions
+
+    def _step(self) -> bool:
+        """One step of work; False where nothing can be done before something comes from outside."""
+        match self._mode:
+            case Mode.COMMAND:
+                return self._command()
+            case Mode.DATA:
+                return self._data()
+            case Mode.CHUNK:
+                return self._chunk()
+            case Mode.SASL:
+                return self._response()
+            case Mode.GREETING | Mode.ASKED | Mode.CLOSED:
+                return False
+            case _:
+                assert_never(self._mode)
+
+    def _answered(self, asked: Action | None, event: Event) -> None:
+        match asked:
+            case JudgeMail():
+                self._after_mail(asked, event)
+            case JudgeRecipient():
+                self._after_recipient(asked, event)
+            case OpenBody():
+                self._after_open(event)
+            case EndOfData():
+                self._after_content(event)
+            case Authenticate():
+                self._after_login(asked.login, event)
+            case StartTls():
+                assert isinstance(event, TlsStarted), event
+                self.tls, self.helo, self.extended = True, "", False
+            case None | Send() | BodyChunk() | DropBody() | Close():
+                raise AssertionError(f"nothing was asked, and the answer was {event}")
+            case _:
+                assert_never(asked)
+
+    # -------------------------------------------------------------------------------------------------- commands
+
+    def _command(self) -> bool:
+        if self._last_words is not None and not (self._transaction and self._transaction.chunking):
+            self._end(self._last_words, CloseReason.SHELL)
+            return False
+        wants_room = self._buffer[self._at : self._at + 5].upper() == b"AUTH "
+        line = self._take_line(AUTH_LIMIT if wants_room else COMMAND_LIMIT)
+        if line is None:
+            return False
+        verb, _, argument = line.partition(b" ")
+        verb = verb.upper()
+        if b"\n" in line or b"\r" in line or b"\0" in line:
+            self._error(
+                Refused(
+                    500, "5.5.2", "a command holds a bare CR, a bare LF or a NUL; only CRLF ends a command"
+                )
+            )
+        elif verb == b"QUIT":
+            self._out.append(_BYE)
+            self._forget()
+            self._close(CloseReason.QUIT)
+        elif verb == b"STARTTLS":
+            self._starttls(argument)
+        elif self._unread and (verb in _WAIT_AFTER or not self.extended):
+            # What follows was written without seeing our answer. RFC 2920 forbids that here; it is how commands are
+            # smuggled through browsers and proxies, and how a body would be read as commands.
+            self._end(
+                Refused(554, "5.5.0", "you must wait for the reply to this command"), CloseReason.PIPELINING
+            )
+        else:
+            self._obey(verb, argument)
+        return True
+
+    def _obey(self, verb: bytes, argument: bytes) -> None:
+        try:
+            match verb:
+                case b"MAIL":
+                    self._mail(argument)
+                case b"RCPT":
+                    self._rcpt(argument)
+                case b"DATA":
+                    self._begin_data()
+                case b"BDAT":
+                    self._begin_chunk(argument)
+                case b"RSET":
+                    self._rset()
+                case b"EHLO":
+                    self._ehlo(argument)
+                case b"HELO":
+                    self._helo(argument)
+                case b"AUTH":
+                    self._auth(argument)
+                case _ if verb in _FIXED:
+                    self._out.append(_FIXED[verb])
+                case _:
+                    self._error(Refused(500, "5.5.2", "command not recognised"))
+        except CommandError as error:
+            self._error(error.reply)
+
+    def _ehlo(self, argument: bytes) -> None:
+        self._greeted(argument, extended=True)
+        words = [
+            f"{self.settings.hostname} greets you",
+            "PIPELINING",
+            f"SIZE {self.settings.size_limit}",
+            "8BITMIME",
+            "SMTPUTF8",
+            "ENHANCEDSTATUSCODES",
+            "CHUNKING",
+            "DSN",
+        ]
+        if self.tls:
+            words.append("REQUIRETLS")
+            if self.settings.auth and self.user is None:
+                words.append(f"AUTH {MECHANISMS}")
+        elif self.settings.starttls:
+            words.append("STARTTLS")
+        self._out.append(format_reply(250, None, *words))
+
+    def _helo(self, argument: bytes) -> None:
+        self._greeted(argument, extended=False)
+        self._out.append(format_reply(250, None, self.settings.hostname))
+
+    def _greeted(self, argument: bytes, *, extended: bool) -> None:
+        self.helo, self.extended = parse_helo(argument), extended
+        self._forget()  # RFC 5321 section 4.1.4: as if RSET had been sent
+
+    def _rset(self) -> None:
+        self._forget()
+        self._out.append(_OK)
+
+    def _starttls(self, argument: bytes) -> None:
+        if self._unread:
+            # Octets in the clear that would be taken for the first words under TLS (RFC 3207 section 6).
+            self._end(
+                Refused(554, "5.5.0", "you must wait for the reply to STARTTLS"),
+                CloseReason.STARTTLS_INJECTION,
+            )
+        elif self.tls or not self.settings.starttls:
+            self._error(Refused(503, "5.5.1", "TLS is on already" if self.tls else "STARTTLS is not offered"))
+        elif argument:
+            self._error(Refused(501, "5.5.4", "STARTTLS takes no argument"))
+        elif self._transaction is not None:
+            self._error(_NOT_NOW)
+        else:
+            self._out.append(format_reply(220, "2.0.0", "go ahead"))
+            self._flush()
+            self._ask(StartTls())
+
+    # ------------------------------------------------------------------------------------------- the transaction
+
+    def _mail(self, argument: bytes) -> None:
+        if not self.helo or self._transaction is not None:
+            self._error(Refused(503, "5.5.1", "say EHLO first") if not self.helo else _NOT_NOW)
+            return
+        mail = parse_mail(argument, tls=self.tls)
+        if mail.size is not None and mail.size > self.settings.size_limit:
+            self._reply(
+                Refused(552, "5.3.4", f"the message is larger than {self.settings.size_limit} octets")
+            )
+        else:
+            self._ask(JudgeMail(mail))
+
+    def _after_mail(self, asked: JudgeMail, event: Event) -> None:
+        if isinstance(event, MailAccepted):
+            size_limit = self.settings.size_limit
+            wire_limit = size_limit + self.settings.discard_limit
+            content = Content(event.newlines, size_limit=size_limit, wire_limit=wire_limit)
+            self._transaction = Transaction(asked.mail, content)
+            self._out.append(_SENDER_OK)
+        else:
+            assert isinstance(event, Refused), event
+            self._error(event)
+
+    def _rcpt(self, argument: bytes) -> None:
+        transaction = self._transaction
+        if transaction is None or transaction.chunking:
+            self._error(_NOT_NOW)
+            return
+        recipient = parse_recipient(argument, smtputf8=transaction.mail.smtputf8)
+        if len(transaction.recipients) >= self.settings.recipient_limit:
+            self._reply(Refused(452, "4.5.3", "too many recipients; send the message again to the others"))
+        else:
+            self._ask(JudgeRecipient(recipient))
+
+    def _after_recipient(self, asked: JudgeRecipient, event: Event) -> None:
+        assert self._transaction is not None
+        if isinstance(event, Accepted):
+            self._transaction.recipients.append(asked.recipient)
+            self._out.append(_RECIPIENT_OK)
+        else:
+            assert isinstance(event, Refused), event
+            self._reply(event)
+
+    # ------------------------------------------------------------------------------------------------------ AUTH
+
+    def _auth(self, argument: bytes) -> None:
+        if not self.settings.auth:
+            self._error(Refused(502, "5.5.1", "AUTH is not offered"))
+        elif not self.tls:
+            self._error(Refused(538, "5.7.11", "AUTH needs TLS: say STARTTLS first"))
+        elif self.user is not None or self._transaction is not None or not self.extended:
+            self._error(_NOT_NOW)
+        else:
+            mechanism, _, initial = argument.partition(b" ")
+            self._sasl = SaslExchange(mechanism)
+            self._after_response(self._sasl.start(initial.strip(b" ")))
+
+    def _response(self) -> bool:
+        line = self._take_line(AUTH_LIMIT)
+        if line is None:
+            return False
+        self._mode = Mode.COMMAND
+        assert self._sasl is not None
+        try:
+            self._after_response(self._sasl.answer(line))
+        except CommandError as error:
+            self._error(error.reply)
+        return True
+
+    def _after_response(self, answer: Login | bytes) -> None:
+        if isinstance(answer, Login):
+            self._sasl = None
+            self._ask(Authenticate(answer))
+        else:
+            self._out.append(answer)
+            self._mode = Mode.SASL
+
+    def _after_login(self, login: Login, event: Event) -> None:
+        if isinstance(event, Accepted):
+            self.user = login.user
+            self._out.append(format_reply(235, "2.7.0", "authentication succeeded"))
+            return
+        assert isinstance(event, Refused), event
+        self._failed_logins += 1
+        if self._failed_logins < AUTH_TRIES:
+            self._error(event)
+        else:
+            self._end(Refused(421, "4.7.0", "too many failed logins"), CloseReason.AUTH)

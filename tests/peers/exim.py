@@ -1,0 +1,85 @@
+"""Exim from the cache, as a recipient's server: another implementation, and GnuTLS instead of OpenSSL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.peers.packages import unpacked
+from tests.peers.peer import KEEPER, Sink, environment, folder, free_port, maildir, need_root, own_copy
+
+_CONFIGURATION = """\
+primary_hostname = mx.exim.example
+exim_path = {home}/exim
+spool_directory = {home}/spool
+log_file_path = {home}/log/%s
+pid_file_path = {home}/pid
+local_interfaces = {address}.{port}
+acl_smtp_rcpt = accept
+acl_smtp_data = accept
+host_lookup =
+rfc1413_query_timeout = 0s
+dsn_advertise_hosts = *
+smtputf8_advertise_hosts = *
+deliver_drop_privilege = true
+message_size_limit = 200M
+smtp_accept_max = 200
+{tls}
+begin routers
+all:
+  driver = accept
+  transport = keep
+begin transports
+keep:
+  driver = appendfile
+  maildir_format
+  directory = {home}/mail
+  return_path_add
+  envelope_to_add
+begin retry
+* * F,2h,1m
+"""
+
+
+@contextmanager
+def exim_sink(
+    certificate: Path | None, key: Path | None, *, address: str = "127.0.0.1", port: int = 0, more: str = ""
+) -> Iterator[Sink]:
+    """A recipient's server for every domain: STARTTLS with the given certificate, each copy kept in a file.
+
+    `more` is added to the main section of its configuration.
+    """
+    need_root("Exim")
+    root = unpacked("exim4-daemon-light", "exim4-base", "libnss-wrapper")
+    with folder() as home:
+        tls = "tls_advertise_hosts ="
+        if certificate is not None and key is not None:
+            own_copy(certificate, home / "certificate.pem", KEEPER)
+            own_copy(key, home / "key.pem", KEEPER)
+            tls = f"tls_certificate = {home}/certificate.pem\ntls_privatekey = {home}/key.pem"
+        port = port or free_port(address)
+        text = _CONFIGURATION.format(home=home, address=address, port=port, tls=tls + "\n" + more)
+        (home / "exim.conf").write_text(text)
+        (home / "spool").mkdir()
+        for path in (home / "spool", home / "log"):
+            os.chown(path, KEEPER, KEEPER)
+        program = _program(root, home)
+        sink = Sink(home, address, port, home / "log/main", maildir(home, KEEPER))
+        try:
+            sink.start(
+                [program, "-C", home / "exim.conf", "-bdf"], {"PATH": "/usr/bin:/bin"}, home / "output"
+            )
+            yield sink
+        finally:
+            sink.stop()
+
+
+def _program(root: Path, home: Path) -> Path:
+    """Exim runs itself again for each delivery with a cleaned environment, so the environment comes from a script."""
+    settings = [f"{name}='{value}'" for name, value in environment(root, home).items()]
+    program = home / "exim"
+    program.write_text(f'#!/bin/sh\nexec env {" ".join(settings)} "{root}/usr/sbin/exim4" "$@"\n')
+    program.chmod(0o755)
+    return program
