@@ -11,6 +11,7 @@ from rich.text import Text
 
 from gateway.demo.cast import Expectation
 
+WIDE = 120  # columns from which on there is room for reasons
 OUTCOMES = ("delivered", "deferred", "held", "escrowed", "rejected", "failed")
 _STATES = {"queued": "deferred", "sending": "deferred", "expired": "failed", "dropped": "failed"}
 _COLOURS = {
@@ -100,18 +101,27 @@ def summary(rows: Sequence[Row], accepted: int, leaks: int) -> dict[str, Any]:
     }
 
 
-def table(rows: Sequence[Row]) -> Table:
-    """The rows for a terminal: who, what was decided, on which evidence, what came of it, and why."""
+def table(rows: Sequence[Row], width: int) -> Table:
+    """The rows for a terminal of that width: who, what was decided, on which evidence, what came of it, and why.
+
+    A narrow terminal gets the reason only where something is not as expected: folded, it would hide the rest.
+    """
+    surprises = any(_surprising(one) for one in rows)
+    narrow = width < WIDE
     shown = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for name in ("recipient", "decided", "evidence", "outcome"):
         shown.add_column(name, no_wrap=True)
-    shown.add_column("why", overflow="fold")
+    if surprises or not narrow:
+        shown.add_column("why", overflow="fold")
     for one in rows:
         decided = one.decision or "..."
         if one.method:
             decided += f" by {one.method}"
         outcome = Text(one.outcome or "...", style=_COLOURS.get(one.outcome or "", "dim"))
-        surprise = one.outcome is not None and not one.as_expected
+        surprise = _surprising(one)
+        if narrow and not surprise:
+            shown.add_row(one.recipient, decided, one.evidence or "-", outcome)
+            continue
         why = f"expected {one.expected.outcome}: {one.expected.why}" if surprise else one.expected.why
         shown.add_row(
             one.recipient,
@@ -121,3 +131,7 @@ def table(rows: Sequence[Row]) -> Table:
             Text(why, style="red" if surprise else "dim"),
         )
     return shown
+
+
+def _surprising(one: Row) -> bool:
+    return one.outcome is not None and not one.as_expected

@@ -1,4 +1,4 @@
-"""`sealgate demo`: opens the small internet, runs the real gateway in it, hands it letters, watches what becomes of them.
+"""`sealgate demo`: opens the small internet, runs the real gateway in it, hands it letters, watches them.
 
 The gateway is the one that `sealgate run` starts, on the configuration that `--keep` leaves behind; what it decided is
 read back from its queue and audit log through its control socket, never from its insides. What leaked is counted at
@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 
 from gateway.config import Config, load
@@ -120,12 +120,12 @@ async def _watch(config: Config, console: Console, *, live: bool) -> list[Row]:
     deadline = loop.time() + DEADLINE
     rows = [row(expected, (), {}) for expected in EXPECTATIONS]
     with Live(
-        table(rows), console=console, refresh_per_second=8, transient=True, auto_refresh=live
+        table(rows, console.width), console=console, refresh_per_second=8, transient=True, auto_refresh=live
     ) as screen:
         while True:
             rows = await _look(config)
             if live:
-                screen.update(table(rows))
+                screen.update(table(rows, console.width))
             if all(one.as_expected for one in rows) or loop.time() > deadline:
                 return rows
             await asyncio.sleep(_LOOK)
@@ -172,7 +172,7 @@ def _conclude(
             f"{result[word]} {word}" for word in ("delivered", "deferred", "held", "rejected", "failed")
         )
         counter = "the counter found each planted one" if counts else "THE COUNTER FAILED ITS CONTROL RUN"
-        console.print(Group(table(rows)))
+        console.print(table(rows, console.width))
         console.print(f"\n{accepted} accepted: {words}. Leaks: {len(leaks)} ({counter}).")
     for leak in leaks:
         console.print(f"[red]leak[/red]: a message was readable at {leak.server} ({leak.truth.value})")

@@ -2,7 +2,8 @@
 
 One JSON object a line, one answer a request: {"call": NAME, "arguments": {...}} -> {"value": ...} or
 {"problem": [...]}. Promises: only root and the gateway's own user are answered (by the kernel's word for the peer's
-uid, not by the socket's mode alone); requests are bounded; a call that fails answers with what to do and never ends the gateway.
+uid, not by the socket's mode alone); requests are bounded; a call that fails answers with what to do and never ends
+the gateway.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ class _Request(msgspec.Struct):
 
 async def serve(path: Path, calls: Mapping[str, Call]) -> asyncio.AbstractServer:
     """Listen on the Unix socket at `path`; a socket that a dead gateway left is replaced."""
-    path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)  # noqa: ASYNC240 (one call at start)
 
     async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -55,7 +57,8 @@ async def serve(path: Path, calls: Mapping[str, Call]) -> asyncio.AbstractServer
 
     old = os.umask(0o177)
     try:
-        return await asyncio.start_unix_server(session, path, limit=_LONGEST_REQUEST)
+        with _reachable(path) as short:
+            return await asyncio.start_unix_server(session, short, limit=_LONGEST_REQUEST)
     finally:
         os.umask(old)
 
@@ -100,7 +103,8 @@ async def _answer(writer: asyncio.StreamWriter, answer: dict[str, object]) -> No
 async def ask(path: Path, call: str, arguments: Arguments) -> Any:
     """Ask a running gateway. Raises `ControlRefused`, or `ConnectionError` where none is running."""
     try:
-        reader, writer = await asyncio.open_unix_connection(path, limit=_LONGEST_ANSWER)
+        with _reachable(path) as short:
+            reader, writer = await asyncio.open_unix_connection(short, limit=_LONGEST_ANSWER)
     except FileNotFoundError as error:
         raise ConnectionRefusedError(f"no gateway listens at {path}") from error
     try:
@@ -115,6 +119,16 @@ async def ask(path: Path, call: str, arguments: Arguments) -> Any:
     if "problem" in answer:
         raise ControlRefused("\n".join(answer["problem"]))
     return answer.get("value")
+
+
+@contextmanager
+def _reachable(path: Path) -> Iterator[str]:
+    """A name for the socket that fits into the 107 octets that the kernel allows, however deep its folder lies."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def _peer_uid(connection: socket.socket) -> int:

@@ -28,11 +28,12 @@ from gateway.ingress.connector import Connector, User
 from gateway.ingress.settings import ListenerSettings, Timers
 from gateway.journey import Departure, Ledger, Stages
 from gateway.model.address import Address
-from gateway.model.capability import Capability
-from gateway.model.decision import Decision, Send
-from gateway.model.delivery import DeliveryAttempt, ProtectedMessage
+from gateway.model.capability import Capability, HostPosture, MxHost
+from gateway.model.decision import Decision, Defer, Send
+from gateway.model.delivery import Deferred, DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Envelope
 from gateway.model.facts import MessageFacts
+from gateway.model.problem import Problem
 from gateway.model.progress import Work
 from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConnection, connect
 from gateway.policy import conditions_used, decide
@@ -50,6 +51,8 @@ from gateway.service.policies import PolicyInForce
 from gateway.store.contract import Store
 from gateway.store.keys import QueueKey, load_key_file, load_private_key
 from gateway.wire.smtp_server_data import Newlines
+
+_NO_ROUTE = Problem("4.4.3", "waiting to learn where mail for this recipient goes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +218,14 @@ def prober(config: Config, policies: PolicyInForce, memory: Memory) -> Prober:
         own_names=frozenset({config.hostname}),
     )
     router = Router(lookup, Destinations(config.delivery.allow_networks), routes)
-    tls = policies.policy.book.tls
-    limits = ClientTls(ca_file(config), tls.min_version, tls.ciphers)
-    observer = TlsObserver(limits, observer_settings(config.helo))
-    return Prober(router, observer.observe, memory)
+    patience = observer_settings(config.helo)
+
+    async def observe(host: MxHost, address: str, at: datetime) -> HostPosture:
+        tls = policies.policy.book.tls  # asked for each time: a reload may have changed it
+        limits = ClientTls(ca_file(config), tls.min_version, tls.ciphers)
+        return await TlsObserver(limits, patience).observe(host, address, at)
+
+    return Prober(router, observe, memory)
 
 
 # ---- the stages as one errand meets them -----------------------------------------------------------------------
@@ -244,7 +251,10 @@ def stages(
     def decided(work: Work, facts: MessageFacts, capability: Capability) -> Decision:
         if work.errand.envelope.origin == "notice":
             return decide_notice(capability, policies.policy, now())
-        return decide(facts, capability, policies.policy, now(), work.progress.standing)
+        decision = decide(facts, capability, policies.policy, now(), work.progress.standing)
+        if isinstance(decision, Send) and capability.route is None:  # allowed, and nobody knows where to
+            return Defer(problem=_NO_ROUTE, because=decision.because)
+        return decision
 
     def protected(content: bytes, envelope: Envelope, decision: Send) -> ProtectedMessage:
         return protect(content, envelope, decision, is_tag=policies.is_tag)
@@ -254,13 +264,17 @@ def stages(
     ) -> Sequence[DeliveryAttempt]:
         lead = departures[0]
         assert lead.capability.route is not None, "a way that leads nowhere is no candidate"
-        return await carrier.deliver(
+        attempts = await carrier.deliver(
             message,
             [one.work.errand for one in departures],
             lead.capability.route,
             numbers=[one.work.progress.attempts + 1 for one in departures],
             source_address=_source(config, lead.decision.effects.pool),
         )
+        for one, attempt in zip(departures, attempts, strict=True):
+            if isinstance(attempt.outcome, Deferred) and attempt.outcome.security:
+                prober.forget(one.work.errand.recipient.address.domain)  # it showed less than when we looked
+        return attempts
 
     return Stages(
         read=store.content,

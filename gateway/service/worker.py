@@ -155,11 +155,17 @@ class Worker:
                     await self._expired(work)
             if due:
                 await carry(due, self._stages)
-        except StoreBroken as error:
-            self._broken(error)
         except Exception as trouble:  # noqa: BLE001  (whatever it was: the errands go back, nothing is lost)
+            await self._put_back(works, trouble)
+
+    async def _put_back(self, works: Sequence[Work], trouble: Exception) -> None:
+        try:
             for work in works:
                 await self._setback(work, trouble)
+        except StoreBroken as error:
+            self._broken(error)
+        except StoreUnavailable:
+            return  # the leases run out, and the queue offers the errands again
 
     def _finished(self, task: asyncio.Task[None], size: int) -> None:
         self._running.pop(task, None)

@@ -6,7 +6,7 @@ It keeps everything but durability: nothing survives it.
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -106,9 +106,7 @@ class MemoryStore:
         self._must_be_well()
         for row in self.rows.values():
             if row.until is not None and row.until <= now:
-                row.until = None
-                if row.progress.state is State.SENDING:
-                    row.due = min(row.due, now)
+                self._free(row, now)
         due = sorted(
             (row for row in self.rows.values() if row.until is None and row.due <= now),
             key=lambda row: row.due,
@@ -221,6 +219,17 @@ class MemoryStore:
 
     async def close(self) -> None:
         self._closed = True
+
+    def restart(self) -> None:
+        """What another opening of the same folder does to leases: all end."""
+        self._closed = False
+        for row in self.rows.values():
+            self._free(row, datetime.min.replace(tzinfo=UTC))
+
+    def _free(self, row: _Row, now: datetime) -> None:
+        if row.until is not None and row.progress.state is State.SENDING:
+            row.due = min(row.due, now)
+        row.until = None
 
     def _must_be_well(self) -> None:
         if self._closed:

@@ -16,7 +16,9 @@ exim_path = {home}/exim
 spool_directory = {home}/spool
 log_file_path = {home}/log/%s
 pid_file_path = {home}/pid
-local_interfaces = {address}.{port}
+daemon_smtp_ports = {port}
+local_interfaces = {address}
+keep_environment =
 acl_smtp_rcpt = accept
 acl_smtp_data = accept
 host_lookup =
@@ -66,11 +68,9 @@ def exim_sink(
         for path in (home / "spool", home / "log"):
             os.chown(path, KEEPER, KEEPER)
         program = _program(root, home)
-        sink = Sink(home, address, port, home / "log/main", maildir(home, KEEPER))
+        sink = Sink(home, address, port, maildir(home, KEEPER))
         try:
-            sink.start(
-                [program, "-C", home / "exim.conf", "-bdf"], {"PATH": "/usr/bin:/bin"}, home / "output"
-            )
+            sink.start([program, "-C", home / "exim.conf", "-bdf"], {"PATH": "/usr/bin:/bin"})
             yield sink
         finally:
             sink.stop()

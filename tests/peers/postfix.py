@@ -89,7 +89,7 @@ def postfix_relay(
         "queue_run_delay": "2s",
     }
     with _home() as (home, root):
-        peer = Peer(home, address, port or free_port(address), home / "log/output")
+        peer = Peer(home, address, port or free_port(address))
         _configure(peer, root, settings | dict(main_cf or {}))
         yield from _running(peer, root)
 
@@ -125,7 +125,7 @@ def postfix_sink(
             settings["smtpd_tls_cert_file"] = str(own_copy(certificate, home / "certificate.pem", 0))
             settings["smtpd_tls_key_file"] = str(own_copy(key, home / "key.pem", 0))
         box = maildir(home, KEEPER)
-        sink = Sink(home, address, port or free_port(address), home / "log/output", box)
+        sink = Sink(home, address, port or free_port(address), box)
         _configure(sink, root, settings | {"virtual_mailbox_base": str(home)} | dict(main_cf or {}))
         yield from _running(sink, root)
 
@@ -191,7 +191,6 @@ def _running(peer: P, root: Path) -> Iterator[P]:
         peer.start(
             [root / "usr/lib/postfix/sbin/master", "-c", peer.home / "etc", "-s"],
             environ,
-            peer.home / "log/output",
         )
         yield peer
     finally:

@@ -1,9 +1,15 @@
-"""Strategies for whole policies, messages and recipients, from a vocabulary so small that rules often meet messages."""
+"""Whole policies, messages and recipients, from a vocabulary so small that rules often meet messages.
+
+The parts are drawn once, from a fixed seed, into pools, the plainest first; Hypothesis picks from the pools. So an
+example costs little, and a counterexample shrinks towards plain parts.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from random import Random
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
@@ -44,6 +50,9 @@ from gateway.policy.values import (
     TlsSettings,
 )
 
+T = TypeVar("T")
+POOL = 400
+
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 LAST_DAYS = (date(2026, 3, 3), date(2026, 3, 4), date(2026, 12, 31))
 DOMAINS = ("a.example", "b.example", "c.example")
@@ -61,150 +70,188 @@ EXEMPT_LIST = NamedList(
     file="exempt.txt",
 )
 
-# ------------------------------------------------------------------------------------------------ policies
+# ------------------------------------------------------------------------------------------------ pools
+
+_chance = Random(20260304)  # a fixed seed: the pools are the same in every run
 
 
-def _text(name: str, *values: str) -> st.SearchStrategy[Condition]:
-    return st.lists(st.sampled_from(values), min_size=1, max_size=2, unique=True).map(
-        lambda texts: TextTest(name, tuple(Glob(text) for text in texts))
-    )
+def some(values: tuple[T, ...], most: int = 3, least: int = 0) -> tuple[T, ...]:
+    return tuple(_chance.sample(values, _chance.randint(least, min(most, len(values)))))
 
 
-def _comparisons(*values: int) -> st.SearchStrategy[Comparison]:
-    return st.builds(Comparison, st.sampled_from(("<", "<=", "=", ">=", ">")), st.sampled_from(values))
+def one_of(*values: T) -> T:
+    return _chance.choice(values)
 
 
-def fact_tests() -> st.SearchStrategy[Condition]:
-    """Conditions that may stand anywhere."""
-    return st.one_of(
-        _text("recipient_domain", *DOMAINS),
-        _text("subject_tag", "secure", "draft"),
-        _text("group", "staff"),
-        _text("stream", "default", "bulk"),
-        _text("from_domain", "a.example", "h.example"),
-        st.builds(lambda bound: NumberTest("recipients", bound), _comparisons(1, 2)),
-        st.builds(lambda value: FlagTest("requiretls", value), st.booleans()),
-        st.builds(lambda bound: DetectsTest(id="phi", score=bound), st.none() | _comparisons(0, 500, 900)),
-        st.builds(lambda value: AttachmentTest(encrypted=value), st.booleans()),
-    )
+def _text(name: str, *values: str) -> Condition:
+    return TextTest(name, tuple(Glob(text) for text in some(values, 2, 1)))
 
 
-@cache
-def conditions(*, in_exception: bool = False) -> st.SearchStrategy[Condition]:
-    def joined(inner: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
-        several = st.lists(inner, min_size=1, max_size=3).map(tuple)
-        return st.builds(AllOf, several) | st.builds(AnyOf, several)
+def _comparison(*values: int) -> Comparison:
+    return Comparison(one_of("<", "<=", "=", ">=", ">"), one_of(*values))
 
+
+def _fact_test() -> Condition:
+    """A condition that may stand anywhere."""
+    match _chance.randrange(9):
+        case 0 | 1:
+            return _text("recipient_domain", *DOMAINS)
+        case 2:
+            return _text("subject_tag", "secure", "draft")
+        case 3:
+            return _text("group", "staff")
+        case 4:
+            return _text("stream", "default", "bulk")
+        case 5:
+            return _text("from_domain", "a.example", "h.example")
+        case 6:
+            return NumberTest("recipients", _comparison(1, 2))
+        case 7:
+            return DetectsTest(id="phi", score=one_of(None, _comparison(0, 500, 900)))
+        case _:
+            return one_of(
+                FlagTest("requiretls", one_of(True, False)), AttachmentTest(encrypted=one_of(True, False))
+            )
+
+
+def _condition(*, in_exception: bool, depth: int = 2) -> Condition:
     # Each list stands where it may: its growth, or its expiry, must not weaken (law 3).
     listed = TextTest("recipient_domain", (ListRef("exempt" if in_exception else "plain"),))
-    below_not = TextTest("recipient_domain", (ListRef("plain" if in_exception else "exempt"),))
-    leaf = st.one_of(fact_tests(), st.builds(Not, fact_tests()), st.sampled_from((listed, Not(below_not))))
-    return st.recursive(leaf, joined, max_leaves=4)
+    below_not = Not(TextTest("recipient_domain", (ListRef("plain" if in_exception else "exempt"),)))
+    kind = _chance.randrange(10)
+    if kind < 2 and depth:
+        parts = tuple(
+            _condition(in_exception=in_exception, depth=depth - 1) for _ in range(_chance.randint(1, 3))
+        )
+        return one_of(AllOf, AnyOf)(parts)
+    if kind < 4:
+        return one_of(listed, below_not)
+    return Not(_fact_test()) if kind == 4 else _fact_test()
 
 
-EVIDENCE = st.one_of(
-    _text("tls", "none", "encrypted", "pkix", "dane"),
-    st.builds(lambda method: KeysTest(((method, "", ""),)), st.sampled_from(("smime", "openpgp"))),
-    _text("destination", "provider.example"),
-)
+def _evidence() -> Condition:
+    key = KeysTest(((one_of("smime", "openpgp"), "", ""),))
+    return one_of(
+        _text("tls", "none", "encrypted", "pkix", "dane"), key, _text("destination", "provider.example")
+    )
 
 
-def words(values: tuple[str, ...], most: int = 3, least: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
-    return st.lists(st.sampled_from(values), min_size=least, max_size=most, unique=True).map(tuple)
+def _methods() -> tuple[str, ...]:
+    return some((*METHODS, "plain"), 5, 1)
 
 
-GUARANTEE_SETS = words(GUARANTEES[:-1], 2)
-SOME_METHODS = st.lists(st.sampled_from((*METHODS, "plain")), min_size=1, max_size=5, unique=True).map(tuple)
-DURATIONS = st.sampled_from((0, 1800, 3600, 7200))
-
-PORTAL_TERMS = st.builds(
-    PortalTerms, login=words(LOGIN_FACTORS, 2), expires=st.none() | DURATIONS, staff_may_open=st.none()
-)
-# A few effects at a time: rules that say everything at once meet nothing.
-_EFFECTS: dict[str, st.SearchStrategy[object]] = {
-    "require": GUARANTEE_SETS,
-    "methods": SOME_METHODS,
-    "verdict": st.sampled_from(("send", "hold", "hold", "reject")),
-    "otherwise": st.sampled_from(("hold", "reject")),
-    "patience": DURATIONS,
-    "escalate": DURATIONS,
-    "prefer": words(METHODS, 4, 1),
-    "portal": PORTAL_TERMS,
-    "journal": st.just(("x",)),
-    "stream": st.just("s"),
-}
-_USUAL = ("require", "require", "methods", "verdict", "otherwise", "patience", "prefer", "portal")
+def _demands() -> Demands:
+    """One to three effects: a rule that says everything at once meets nothing."""
+    said: dict[str, Any] = {}
+    for _ in range(_chance.randint(1, 3)):
+        key = one_of(
+            "require", "require", "methods", "verdict", "verdict", "otherwise", "patience", "prefer", "rest"
+        )
+        said |= {
+            "require": lambda: {"require": some(GUARANTEES[:-1], 2, 1)},
+            "methods": lambda: {"methods": _methods()},
+            "verdict": lambda: {"verdict": one_of("send", "hold", "hold", "reject")},
+            "otherwise": lambda: {"otherwise": one_of("hold", "reject")},
+            "patience": lambda: {"patience": one_of(0, 1800, 3600, 7200)},
+            "prefer": lambda: {"prefer": some(METHODS, 4, 1)},
+            "rest": _other_effect,
+        }[key]()
+    return Demands(**said)
 
 
-def _effect(key: str) -> st.SearchStrategy[tuple[str, object]]:
-    return _EFFECTS[key].map(lambda value: (key, value))
+def _other_effect() -> dict[str, Any]:
+    return one_of(
+        {"portal": PortalTerms(login=some(LOGIN_FACTORS, 2), expires=one_of(None, 3600))},
+        {"escalate": one_of(0, 1800, 3600)},
+        {"journal": ("x",)},
+        {"stream": "s"},
+    )
 
 
-DEMANDS = st.lists(
-    st.one_of([_effect(key) for key in (*_USUAL, "escalate", "journal", "stream")]), min_size=1, max_size=3
-).map(lambda effects: Demands(**dict(effects)))  # type: ignore[arg-type]
-ORDERING = st.builds(Demands, prefer=words(METHODS, 4, 1), sign=st.booleans())
+_CONDITIONS = [None] * 60 + [_condition(in_exception=False) for _ in range(POOL)]
+_IN_EXCEPTIONS = [_condition(in_exception=True) for _ in range(POOL)]
+_DEMANDS = [_demands() for _ in range(POOL)]
+_ORDERING = [(_evidence(), Demands(prefer=some(METHODS, 4, 1))) for _ in range(60)]
+_RELAX = [some(GUARANTEES, 3) for _ in range(100)] + [("authenticated", "encrypted")] * 40
+_NARROWING = [None] * 60 + [_methods() for _ in range(60)]
+
+# ------------------------------------------------------------------------------------------------ policies
 
 
 @cache
 def rules(name: str) -> st.SearchStrategy[Rule]:
-    usual = st.builds(Rule, name=st.just(name), demands=DEMANDS, when=st.none() | conditions())
-    return usual | usual | st.builds(Rule, name=st.just(name), demands=ORDERING, when=EVIDENCE)
+    usual = st.builds(
+        Rule, name=st.just(name), demands=st.sampled_from(_DEMANDS), when=st.sampled_from(_CONDITIONS)
+    )
+    ordering = st.sampled_from([Rule(name=name, demands=demands, when=when) for when, demands in _ORDERING])
+    return st.one_of(usual, usual, usual, ordering)
 
 
 @cache
 def exemptions(name: str, rule_names: tuple[str, ...]) -> st.SearchStrategy[Exemption]:
+    named = ("default", *rule_names)
     return st.builds(
         Exemption,
         name=st.just(name),
-        when=conditions(in_exception=True),
-        relax=words(GUARANTEES, 3),
-        sources=words(("default", *rule_names), 3, 1),
-        waive=words(("default", *rule_names), 2),
-        methods=st.none() | SOME_METHODS,
+        when=st.sampled_from(_IN_EXCEPTIONS),
+        relax=st.sampled_from(_RELAX),
+        sources=st.sampled_from([("default",)] * 3 + [some(named, 3, 1) for _ in range(20)]),
+        waive=st.sampled_from([some(named, 2) for _ in range(20)]),
+        methods=st.sampled_from(_NARROWING),
         reason=st.just("r"),
         approved_by=st.just("a"),
         expires=st.sampled_from(LAST_DAYS),
     )
 
 
-TLS_SETTINGS = st.builds(
-    TlsSettings,
-    authenticate=words(("dane", "mta-sts", "pin", "pkix"), 4),
-    mx_continuity=st.sampled_from((None, None, 7 * 86400)),
-)
-KEY_SETTINGS = st.sampled_from(
-    [KeySettings(authenticate=each) for each in ((), ("pinned",), ("pinned", "verified"))]
-)
-PORTAL_SETTINGS = st.builds(
-    PortalSettings, authenticate=words(("dane", "mta-sts", "pin", "pkix", "mailbox"), 5)
-)
+def _settings() -> tuple[TlsSettings, KeySettings, PortalSettings]:
+    return (
+        TlsSettings(
+            authenticate=some(("dane", "mta-sts", "pin", "pkix"), 4),
+            mx_continuity=one_of(None, None, 7 * 86400),
+        ),
+        KeySettings(authenticate=some(("pinned", "verified"), 2)),
+        PortalSettings(authenticate=some(("dane", "mta-sts", "pin", "pkix", "mailbox"), 5)),
+    )
+
+
+_SETTINGS = [(TlsSettings(), KeySettings(), PortalSettings())] * 20 + [_settings() for _ in range(60)]
 
 
 @cache
 def rulebooks_of(rule_names: tuple[str, ...]) -> st.SearchStrategy[Rulebook]:
-    exceptions = st.tuples() | st.tuples(exemptions("e0", rule_names))
+    def build(
+        default: Demands,
+        ruled: tuple[Rule, ...],
+        excepted: tuple[Exemption, ...],
+        settings: tuple[TlsSettings, KeySettings, PortalSettings],
+    ) -> Rulebook:
+        book = Rulebook(
+            name="generated",
+            default=default,
+            lists=(PLAIN_LIST, EXEMPT_LIST),
+            rules=ruled,
+            exceptions=excepted,
+            tls=settings[0],
+            keys=settings[1],
+            portal=settings[2],
+        )
+        assert problems_of(book) == [], "generated policies say nothing that loading would refuse"
+        return book
+
+    one, other = exemptions("e0", rule_names), exemptions("e1", rule_names)
     return st.builds(
-        Rulebook,
-        name=st.just("generated"),
-        default=DEMANDS,
-        lists=st.just((PLAIN_LIST, EXEMPT_LIST)),
-        rules=st.tuples(*(rules(name) for name in rule_names)),
-        exceptions=exceptions | st.tuples(exemptions("e0", rule_names), exemptions("e1", rule_names)),
-        tls=TLS_SETTINGS,
-        keys=KEY_SETTINGS,
-        portal=PORTAL_SETTINGS,
+        build,
+        st.sampled_from(_DEMANDS),
+        st.tuples(*(rules(name) for name in rule_names)),
+        st.tuples() | st.tuples(one) | st.tuples(one, other),
+        st.sampled_from(_SETTINGS),
     )
-
-
-def _says_nothing_forbidden(book: Rulebook) -> Rulebook:
-    assert problems_of(book) == [], "generated policies say nothing that loading would refuse"
-    return book
 
 
 RULEBOOKS = st.one_of(
     rulebooks_of(()), rulebooks_of(("r0",)), rulebooks_of(("r0", "r1")), rulebooks_of(("r0", "r1", "r2"))
-).map(_says_nothing_forbidden)
+)
 
 
 def in_force(book: Rulebook) -> Policy:
@@ -214,40 +261,45 @@ def in_force(book: Rulebook) -> Policy:
 # ------------------------------------------------------------------------------------------------ messages
 
 
-ADDRESSES = st.builds(Address, st.sampled_from(("x", "y")), st.sampled_from(("a.example", "h.example")))
+def _address() -> Address:
+    return Address(one_of("x", "y"), one_of("a.example", "h.example"))
 
 
-ATTACHMENTS = st.builds(
-    Attachment,
-    name=st.just("n"),
-    type=st.just("t"),
-    declared=st.just("t"),
-    size=st.just(1),
-    encrypted=st.sampled_from((False, False, True, None)),
-    unreadable=st.booleans(),
-)
-STRANGER = Address("z", "a.example")
-MESSAGES = st.builds(
-    MessageFacts,
-    sender=st.none() | ADDRESSES,
-    authors=st.tuples() | st.tuples(ADDRESSES) | st.tuples(ADDRESSES, st.just(STRANGER)),
-    connector=st.just("c"),
-    client_network=st.just("192.0.2.1"),
-    authenticated_as=st.none(),
-    size=st.just(1000),
-    recipients=st.integers(1, 3),
-    received_at=st.just(NOW),
-    subject=st.just("s"),
-    subject_tags=words(("secure", "draft"), 2),
-    attachments=st.lists(ATTACHMENTS, max_size=2).map(tuple),
-    detections=st.sampled_from(((), *((Detection("phi", score, 1),) for score in (0, 500, 900)))),
-    groups=st.sampled_from(((), ("staff",))),
-    stream=st.sampled_from(("default", "bulk")),
-    requiretls=st.sampled_from((False, False, False, True)),
-    readable=st.sampled_from((True, True, True, False)),
-    unknown=words(("group", "subject_tag", "attachment", "detects:phi"), 2),
-)
+def _attachment() -> Attachment:
+    return Attachment(
+        name="n",
+        type="t",
+        declared="t",
+        size=1,
+        encrypted=one_of(False, False, True, None),
+        unreadable=one_of(True, False),
+    )
 
+
+def _message() -> MessageFacts:
+    score = one_of(None, 0, 500, 900)
+    return MessageFacts(
+        sender=one_of(None, _address()),
+        authors=one_of((), (_address(),), (_address(), Address("z", "a.example"))),
+        connector="c",
+        client_network="192.0.2.1",
+        authenticated_as=None,
+        size=1000,
+        recipients=_chance.randint(1, 3),
+        received_at=NOW,
+        subject="s",
+        subject_tags=some(("secure", "draft"), 2),
+        attachments=tuple(_attachment() for _ in range(one_of(0, 0, 1, 2))),
+        detections=() if score is None else (Detection("phi", score, 1),),
+        groups=some(("staff",), 1),
+        stream=one_of("default", "bulk"),
+        requiretls=one_of(False, False, False, True),
+        readable=one_of(True, True, True, True, False),
+        unknown=one_of((), some(("group", "subject_tag", "attachment", "detects:phi"), 2)),
+    )
+
+
+MESSAGES = st.sampled_from([_message() for _ in range(POOL)])
 
 # ------------------------------------------------------------------------------------------------ recipients
 
@@ -257,59 +309,56 @@ GRADES = {
     "openpgp": ("pinned", "verified", "claimed"),
     "portal": ("dane", "mta-sts", "pkix", "mailbox", "factor"),
 }
-MOMENTS = st.sampled_from([NOW - timedelta(days=days) for days in (0, 6, 8, 40)])
 
 
-OFFERS = st.one_of(
-    [
-        st.builds(
-            Offer,
-            method=st.just(method),
-            grade=st.sampled_from(grades),
-            source=st.sampled_from(("one", "two")),
-            scope=st.sampled_from(("mailbox", "domain")) if method in {"smime", "openpgp"} else st.just(""),
-            expires_at=st.sampled_from((None, None, NOW, NOW + timedelta(days=1))),
-            mx_continuity=st.sampled_from((None, "own-domain")),
-            mx_unchanged_since=st.none() | MOMENTS,
-        )
-        for method, grades in GRADES.items()
-    ]
-)
+def _moment() -> datetime:
+    return NOW - timedelta(days=one_of(0, 6, 8, 40))
 
 
-FAILURES = st.builds(
-    ProbeFailure,
-    st.sampled_from(("dns", "ldap", "wkd")),
-    words(METHODS, 2, 1),
-    st.just(NO_ANSWER),
-    st.sampled_from([NOW - timedelta(seconds=ago) for ago in (0, 1800, 3600, 8000)]),
-)
-
-
-def _capabilities(most_unknown: int) -> st.SearchStrategy[Capability]:
-    seen = st.builds(GradeSeen, st.sampled_from((TlsGrade.DANE, TlsGrade.MTA_STS)), MOMENTS)
-    return st.builds(
-        Capability,
-        recipient=st.sampled_from([Address("bob", domain) for domain in DOMAINS]),
-        observed_at=st.just(NOW),
-        offers=st.lists(OFFERS, max_size=5).map(tuple),
-        unknown=st.lists(FAILURES, max_size=most_unknown).map(tuple),
-        destination=st.sampled_from(("", "provider.example")),
-        best_seen=st.tuples() | st.tuples() | st.tuples(seen),
+def _offer(method: str) -> Offer:
+    return Offer(
+        method=method,
+        grade=one_of(*GRADES[method]),
+        source=one_of("one", "two"),
+        scope=one_of("mailbox", "domain") if method in {"smime", "openpgp"} else "",
+        expires_at=one_of(None, None, None, NOW, NOW + timedelta(days=1)),
+        mx_continuity=one_of(None, "own-domain"),
+        mx_unchanged_since=one_of(None, _moment()),
     )
 
 
-CAPABILITIES = _capabilities(2)
-FULLY_KNOWN = _capabilities(0)
+def _failure() -> ProbeFailure:
+    since = NOW - timedelta(seconds=one_of(0, 1800, 3600, 8000))
+    return ProbeFailure(one_of("dns", "ldap", "wkd"), some(METHODS, 2, 1), NO_ANSWER, since)
 
 
-STANDINGS = st.builds(
-    Standing,
-    required=words(GUARANTEES[:-1], 1),
-    methods=st.none() | st.none() | SOME_METHODS,
-    refused=st.lists(
-        st.builds(MethodRefused, st.sampled_from(METHODS), MOMENTS, st.integers(1, 2), st.booleans()),
-        max_size=1,
-    ).map(tuple),
-    released=st.booleans(),
-)
+def _capability(most_unknown: int) -> Capability:
+    seen = GradeSeen(one_of(TlsGrade.DANE, TlsGrade.MTA_STS), _moment())
+    offered = [_offer(one_of(*METHODS)) for _ in range(_chance.randint(0, 5))]
+    return Capability(
+        recipient=Address("bob", one_of(*DOMAINS)),
+        observed_at=NOW,
+        offers=tuple(offered),
+        unknown=tuple(_failure() for _ in range(_chance.randint(0, most_unknown))),
+        destination=one_of("", "provider.example"),
+        best_seen=one_of((), (), (seen,)),
+    )
+
+
+OFFERS = st.sampled_from([_offer(method) for method in METHODS for _ in range(40)])
+FAILURES = st.sampled_from([_failure() for _ in range(60)])
+CAPABILITIES = st.sampled_from([_capability(3) for _ in range(POOL)])
+FULLY_KNOWN = st.sampled_from([_capability(0) for _ in range(POOL)])
+
+
+def _standing() -> Standing:
+    refused = MethodRefused(one_of(*METHODS), _moment(), _chance.randint(1, 2), one_of(True, False))
+    return Standing(
+        required=some(GUARANTEES[:-1], 1),
+        methods=one_of(None, None, _methods()),
+        refused=one_of((), (refused,)),
+        released=one_of(True, False),
+    )
+
+
+STANDINGS = st.sampled_from([Standing()] * 20 + [_standing() for _ in range(100)])

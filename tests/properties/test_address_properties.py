@@ -96,16 +96,39 @@ def test_decoded_xtext_holds_nothing_that_could_break_a_line(value: str) -> None
         pass
 
 
-PATHS = st.builds(
-    "<{}@{}>{}".format,
-    st.text('ab.A1_+=-"é !', max_size=70),
-    st.text("ab1-.X_xn", max_size=80)
-    | st.sampled_from(["x.example", "xn--mnchen-3ya.example", "a.xn--zz", "x.1", "x.1a"]),
-    st.sampled_from(["", " SIZE=1", "x", ">"]),
-)
+LOCALS = st.sampled_from(
+    ["ann", "Ann.B+tag", "a..b", "a.", "x" * 64, "x" * 65, '"a b"', "ä", "a=b_c-d"]
+) | st.text("aB.+", max_size=5)
+DOMAINS = st.lists(
+    st.sampled_from(
+        [
+            "x",
+            "example",
+            "X",
+            "a-b",
+            "a-",
+            "-a",
+            "xn--mnchen-3ya",
+            "xn--zz",
+            "1",
+            "1a",
+            "",
+            "y" * 63,
+            "y" * 64,
+            "a_b",
+        ]
+    ),
+    min_size=1,
+    max_size=5,
+).map(".".join)
+PATHS = st.builds("<{}@{}>{}".format, LOCALS, DOMAINS, st.sampled_from(["", " SIZE=1", "x", ">"]))
 
 
 @given(PATHS)
+@example("<Ann.B+tag@x.example> SIZE=1")
+@example("<a@xn--zz.example>")
+@example("<a@x.xn--zz>")
+@example("<a@" + "y" * 64 + ".example>")
 def test_the_short_cut_for_common_paths_gives_what_the_grammar_gives(text: str) -> None:
     argument = text.encode()
     outcomes: list[object] = []

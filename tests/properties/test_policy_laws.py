@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.model.address import Address
@@ -40,6 +40,9 @@ from tests.properties.policy_worlds import (
 STRICTNESS = ("send", "hold", "reject")
 replace = msgspec.structs.replace
 
+# An example is cheap, and a law is worth more than a few.
+laws = settings(max_examples=4 * settings.default.max_examples)
+
 
 def required(decision: Decision) -> set[str]:
     return {name for name, _ in decision.because.required}
@@ -68,6 +71,7 @@ def not_laxer(before: Decision, after: Decision) -> None:
 # ------------------------------------------------------------------------------------------------ law 1
 
 
+@laws
 @given(RULEBOOKS, MESSAGES, CAPABILITIES)
 def test_law_1_every_matching_rule_applies(book: Rulebook, facts: MessageFacts, known: Capability) -> None:
     """Planted: combining stopped at the first rule that applies."""
@@ -82,6 +86,7 @@ def test_law_1_every_matching_rule_applies(book: Rulebook, facts: MessageFacts, 
     assert verdict(decision) == world.verdict()
 
 
+@laws
 @given(RULEBOOKS, MESSAGES, CAPABILITIES, st.randoms(use_true_random=False))
 def test_law_1_order_changes_neither_the_required_set_nor_the_verdict(
     book: Rulebook, facts: MessageFacts, known: Capability, chance: random.Random
@@ -100,6 +105,7 @@ def test_law_1_order_changes_neither_the_required_set_nor_the_verdict(
 # ------------------------------------------------------------------------------------------------ law 2
 
 
+@laws
 @given(RULEBOOKS, rules("added"), st.integers(0, 4), MESSAGES, CAPABILITIES)
 def test_law_2_a_rule_never_weakens(
     book: Rulebook, added: Rule, place: int, facts: MessageFacts, known: Capability
@@ -118,6 +124,7 @@ def test_law_2_a_rule_never_weakens(
 # ------------------------------------------------------------------------------------------------ law 3
 
 
+@laws
 @given(RULEBOOKS, MESSAGES, FULLY_KNOWN)
 def test_law_3_only_an_exception_weakens_and_its_use_is_on_record(
     book: Rulebook, facts: MessageFacts, known: Capability
@@ -136,6 +143,7 @@ def test_law_3_only_an_exception_weakens_and_its_use_is_on_record(
         assert (bare.method, bare.grade, bare.floor) == (decision.method, decision.grade, decision.floor)
 
 
+@laws
 @given(RULEBOOKS, MESSAGES, CAPABILITIES, st.sampled_from(DOMAINS))
 def test_law_3_a_growing_list_that_is_not_exempt_never_weakens(
     book: Rulebook, facts: MessageFacts, known: Capability, entry: str
@@ -147,6 +155,7 @@ def test_law_3_a_growing_list_that_is_not_exempt_never_weakens(
     not_laxer(decide(facts, known, in_force(book), NOW), decide(facts, known, in_force(grown), NOW))
 
 
+@laws
 @given(RULEBOOKS, MESSAGES, CAPABILITIES)
 def test_law_3_no_expiry_weakens(book: Rulebook, facts: MessageFacts, known: Capability) -> None:
     """Planted: an expired exempt list kept its entries under a `not` only."""
@@ -160,6 +169,7 @@ def test_law_3_no_expiry_weakens(book: Rulebook, facts: MessageFacts, known: Cap
 # ------------------------------------------------------------------------------------------------ law 4
 
 
+@laws
 @given(
     RULEBOOKS,
     MESSAGES,
@@ -187,6 +197,7 @@ def test_law_4_losing_evidence_lowers_nothing_and_steps_down_for_nobody(
         assert isinstance(after, Defer)
 
 
+@laws
 @given(RULEBOOKS, MESSAGES, CAPABILITIES, FAILURES)
 def test_law_4_what_is_sent_covers_everything_whatever_is_unknown(
     book: Rulebook, facts: MessageFacts, known: Capability, failure: ProbeFailure
@@ -204,6 +215,7 @@ def test_law_4_what_is_sent_covers_everything_whatever_is_unknown(
 # ------------------------------------------------------------------------------------------------ law 5
 
 
+@laws
 @given(RULEBOOKS, MESSAGES, CAPABILITIES, STANDINGS, st.randoms(use_true_random=False))
 def test_law_5_the_same_inputs_give_the_same_decision_byte_for_byte(
     book: Rulebook, facts: MessageFacts, known: Capability, standing: Standing, chance: random.Random
@@ -228,6 +240,7 @@ NONSENSE_OFFERS = st.builds(
 )
 
 
+@laws
 @given(
     RULEBOOKS,
     MESSAGES,
@@ -255,6 +268,7 @@ def test_law_6_every_input_has_a_decision(
     assert decide(facts, odd, None, now).problem.temporary  # type: ignore[union-attr]
 
 
+@laws
 @given(RULEBOOKS, MESSAGES, CAPABILITIES, STANDINGS)
 def test_law_6_closed_nothing_leaves_by_a_way_that_lacks_anything(
     book: Rulebook, facts: MessageFacts, known: Capability, standing: Standing
@@ -283,6 +297,7 @@ def _is_covered(book: Rulebook, facts: MessageFacts, known: Capability, decision
 # ------------------------------------------------------------------------------------------------ law 7
 
 
+@laws
 @given(RULEBOOKS, MESSAGES, CAPABILITIES, STANDINGS)
 def test_law_7_the_floor_admits_only_grades_that_guarantee_what_is_required(
     book: Rulebook, facts: MessageFacts, known: Capability, standing: Standing
@@ -307,6 +322,7 @@ def test_law_7_the_floor_admits_only_grades_that_guarantee_what_is_required(
 # ------------------------------------------------------------------------------------------------ law 8
 
 
+@laws
 @given(RULEBOOKS, MESSAGES, st.lists(CAPABILITIES, min_size=2, max_size=4))
 def test_law_8_nobodys_decision_shows_anothers(
     book: Rulebook, facts: MessageFacts, recipients: list[Capability]
@@ -328,6 +344,7 @@ def test_law_8_nobodys_decision_shows_anothers(
 # ------------------------------------------------------------------------------------------------ joined, wants
 
 
+@laws
 @given(RULEBOOKS, RULEBOOKS, MESSAGES, CAPABILITIES, STANDINGS)
 def test_joining_binds_to_everything_that_was_certain(
     one: Rulebook, other: Rulebook, facts: MessageFacts, known: Capability, standing: Standing
@@ -353,6 +370,7 @@ def test_joining_binds_to_everything_that_was_certain(
         assert set(bound.methods) <= set(standing.methods)
 
 
+@laws
 @given(RULEBOOKS, MESSAGES, FULLY_KNOWN, st.lists(OFFERS, max_size=3))
 def test_what_is_not_wanted_could_not_have_changed_the_way(
     book: Rulebook, facts: MessageFacts, known: Capability, found: list[Offer]

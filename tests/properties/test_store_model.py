@@ -151,6 +151,7 @@ class StoreMachine(RuleBasedStateMachine):
     def restart(self) -> None:
         self.run(self.store.close())
         self.start()
+        self.model.restart()
 
     @rule(later=st.integers(1, 10))
     def time_passes(self, later: int) -> None:

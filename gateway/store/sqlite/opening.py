@@ -22,7 +22,7 @@ from gateway.store.sqlite.database import open_reader, open_writer, reopen_write
 from gateway.store.sqlite.keeper import Keeper
 from gateway.store.sqlite.reads import Connections, stored_key
 from gateway.store.sqlite.recovery import copy_if_marked, leave_mark
-from gateway.store.sqlite.rows import Tagger, open_located, rows_of
+from gateway.store.sqlite.rows import SENDING_CODE, Tagger, open_located, rows_of
 from gateway.store.sqlite.store import SqliteStore
 from gateway.store.sqlite.transaction import Counters
 from gateway.store.sqlite.upkeep import FORGOTTEN_UPTO
@@ -97,7 +97,11 @@ def _open_locked(
     connections = Connections(lambda: open_reader(path))
     try:
         # We have the folder to ourselves: whoever held a lease is gone, and nothing should wait for it to run out.
-        connection.execute("UPDATE errand SET until = 1 WHERE until IS NOT NULL")
+        # What was being sent is due at once.
+        connection.execute(
+            "UPDATE errand SET until = NULL, due = CASE state WHEN ? THEN 0 ELSE due END WHERE until IS NOT NULL",
+            (SENDING_CODE,),
+        )
         tag_secret = _tag_secret(connection, folder, key)
         keyring = Keyring(
             key, _one(connection, "SELECT coalesce(max(number), 0) FROM sealing_key"), _lookup(connections)

@@ -1,4 +1,4 @@
-"""A whole gateway in the demo's small internet, seen only from outside: its listener, control socket, and the recipients."""
+"""A whole gateway in the demo's small internet, seen from outside: listener, control socket, recipients."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ class World:
     async def client(self) -> AsyncIterator[aiosmtplib.SMTP]:
         """A session with the gateway as the hospital's mail server has it: verified TLS, nothing said yet."""
         client = aiosmtplib.SMTP(
-            hostname=self.stage.address, port=self.stage.port, start_tls=False, local_hostname="mail.hospital.example"
+            hostname=self.stage.address,
+            port=self.stage.port,
+            start_tls=False,
+            local_hostname="mail.hospital.example",
         )
         async with client:
             await client.starttls(server_hostname=GATEWAY_HOST, cert_bundle=str(self.stage.ca_file))
@@ -86,7 +89,9 @@ class World:
         """The queue's entry for this recipient, once it is in this state."""
 
         async def there() -> dict[str, Any] | None:
-            found = [one for one in await self.queue() if one["recipient"] == recipient and one["state"] == state]
+            found = [
+                one for one in await self.queue() if one["recipient"] == recipient and one["state"] == state
+            ]
             return found[0] if found and not found[0]["working"] else None
 
         entry: dict[str, Any] = await self.until(there)

@@ -18,7 +18,7 @@ from tests.scenario.gateway.conftest import PATIENCE, World, letter
 
 SESSIONS = 4
 BEFORE_THE_KILL = 30  # messages acknowledged
-ROUNDS = 3
+ROUNDS = 2
 
 
 @asynccontextmanager
@@ -64,7 +64,8 @@ async def test_nothing_that_got_its_250_is_lost(quiet_world: World) -> None:
         enough = asyncio.Event()
         async with process(quiet_world) as running:
             sessions = [
-                asyncio.create_task(_session(quiet_world, numbers, acknowledged, enough)) for _ in range(SESSIONS)
+                asyncio.create_task(_session(quiet_world, numbers, acknowledged, enough))
+                for _ in range(SESSIONS)
             ]
             async with asyncio.timeout(PATIENCE):
                 await enough.wait()

@@ -36,7 +36,9 @@ async def test_a_held_message_is_reported_once(world: World) -> None:
 
 async def test_nobody_is_told_about_mail_from_the_null_sender(world: World) -> None:
     config = world.stage.config_file
-    text = config.read_text().replace('domains = ["hospital.example"]', 'domains = ["hospital.example"]\nnull_sender = "allow"')
+    text = config.read_text().replace(
+        'domains = ["hospital.example"]', 'domains = ["hospital.example"]\nnull_sender = "allow"'
+    )
     config.write_text(text)
     await world.ask("reload")
     await world.submit(letter("nobody@good.example"), "nobody@good.example", sender="")

@@ -12,7 +12,8 @@ async def test_a_stricter_policy_reaches_queued_mail_at_once(world: World) -> No
     policy.write_text(
         policy.read_text().replace(
             "[[exception]]",
-            '[[rule]]\nname = "stop"\nwhen = { recipient_domain = "greylist.example" }\nverdict = "hold"\n\n[[exception]]',
+            '[[rule]]\nname = "stop"\nwhen = { recipient_domain = "greylist.example" }\n'
+            'verdict = "hold"\n\n[[exception]]',
             1,
         )
     )
@@ -36,7 +37,9 @@ async def test_a_faulty_policy_changes_nothing_and_says_where(world: World) -> N
 
 async def test_connectors_are_read_again(world: World) -> None:
     config = world.stage.config_file
-    config.write_text(config.read_text().replace('domains = ["hospital.example"]', 'domains = ["clinic.example"]'))
+    config.write_text(
+        config.read_text().replace('domains = ["hospital.example"]', 'domains = ["clinic.example"]')
+    )
     await world.ask("reload")
     async with world.client() as client:
         await client.ehlo()

@@ -71,6 +71,16 @@ def test_every_consistency_proof_holds_and_no_damaged_one() -> None:
                 assert not verify_consistency(first, second, path, ROOTS[first], ROOTS[second - 1])
 
 
+def test_a_proof_that_stops_early_is_refused_even_where_its_last_hash_fits() -> None:
+    """The root of a smaller tree is a node of the larger one: the proof must go all the way up."""
+    for height in range(1, 5):
+        size = 1 << height
+        path = inclusion_path(0, size, NODES)
+        assert not verify_inclusion(LEAVES[0], 0, 2 * size, path, ROOTS[size])
+        grown = consistency_path(size // 2, size, NODES)
+        assert not verify_consistency(size // 2, 2 * size, grown, ROOTS[size // 2], ROOTS[size])
+
+
 @pytest.mark.parametrize(("index", "size"), [(-1, 3), (3, 3), (0, 0)])
 def test_no_inclusion_proof_outside_the_tree(index: int, size: int) -> None:
     with pytest.raises(ValueError, match="not in a tree"):

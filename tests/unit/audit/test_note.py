@@ -121,6 +121,23 @@ def test_a_checkpoint_counts_only_under_a_key_named_like_its_log() -> None:
         verify_checkpoint(NOTE, [misnamed], ed25519.verify)
 
 
+def test_a_log_cannot_be_signed_for_under_another_name() -> None:
+    stranger = ed25519.NoteSigner("other.example.org/audit", PRIVATE)
+    with pytest.raises(NoteError, match="no known key"):
+        verify_checkpoint(stranger.sign(TEXT), [stranger.key], ed25519.verify)
+
+
+def test_base64_has_one_form_only() -> None:
+    """The last character before the padding has bits that mean nothing: they must be zero."""
+    last = NOTE[-3:-2].decode()
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    assert NOTE.endswith(b"=\n")
+    for bits in (1, 2, 3):
+        other = alphabet[alphabet.index(last) ^ bits]
+        with pytest.raises(NoteError, match="one form"):
+            parse_note(NOTE[:-3] + other.encode() + NOTE[-2:])
+
+
 def test_a_witness_says_when_it_saw_the_head() -> None:
     note = parse_note(cosign(NOTE))
     assert cosigned_at(note, WITNESS_KEY, ed25519.verify) == 1_700_000_000

@@ -190,7 +190,7 @@ def test_a_failure_says_what_happened_why_and_what_to_do() -> None:
     assert "14 May 2024, 10:00 UTC could not be delivered to the recipient named below" in flat
     assert "Why: the server refused the address." in flat
     assert "The server mx.example.com answered: 550 5.1.1 no such user" in flat
-    assert "Check the address" in flat
+    assert "Check the address for spelling mistakes" in flat
     assert whole["Original-Envelope-Id"] == "id+1"
     assert whole["Reporting-MTA"] == "dns; gw.example.org"
     assert (recipient["Action"], recipient["Status"]) == ("failed", "5.1.1")

@@ -11,12 +11,13 @@ from pathlib import Path
 import apsw
 import pytest
 
-from gateway.store.contract import StoreUnusable
+from gateway.model.progress import State
+from gateway.store.contract import LeaseLost, StoreUnusable
 from gateway.store.keys import QueueKey, make_key_file
 from gateway.store.sqlite.database import open_writer
 from gateway.store.sqlite.opening import open_store
 from gateway.store.sqlite.schema import MIGRATIONS
-from tests.fakes.store_samples import SOON, envelope, put, record, sealed
+from tests.fakes.store_samples import SOON, envelope, minutes, moved, put, record, sealed
 from tests.unit.store.conftest import MIB, Opener
 
 
@@ -32,10 +33,26 @@ async def test_everything_is_there_after_a_restart(opener: Opener) -> None:
 
     assert await again.content(envelope("m1", b"small")) == b"small"
     assert await again.content(envelope("m2", b"x" * (3 * MIB))) == b"x" * (3 * MIB)
-    assert [entry.leased_until for entry in await again.entries()] == [None, None, SOON]
+    assert [entry.errand.id for entry in await again.entries()] == ["m1.0", "m2.0", "m3.0"]
     assert [leaf.id for _, leaf in await again.leaves_after(0, 9)] == ["a"]
     assert len(await again.sealed_values("m2")) == 1
     assert await again.recall("mx", "example.com", leased.errand.envelope.accepted_at) == b"fact"
+
+
+async def test_leases_end_with_the_process_that_held_them(opener: Opener) -> None:
+    store = await opener()
+    (sending,) = await put(store, "m1", lease_until=SOON)
+    now_sending = moved(sending, State.SENDING, due_at=minutes(99), attempts=1)
+    await store.commit(sending.lease, now_sending, record(), keep_lease=True)
+    (waiting,) = await put(store, "m2", due=minutes(3), lease_until=SOON)
+    await store.close()
+
+    again = await opener()
+
+    with pytest.raises(LeaseLost):
+        await again.commit(waiting.lease, moved(waiting, State.SENDING), record(), keep_lease=True)
+    assert [each.progress for each in await again.lease(minutes(1), SOON, 9)] == [now_sending]
+    assert [each.errand.id for each in await again.lease(minutes(3), SOON, 9)] == ["m2.0"]
 
 
 async def test_leaf_numbers_go_on_after_a_restart(opener: Opener) -> None:

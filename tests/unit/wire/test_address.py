@@ -98,6 +98,8 @@ def test_the_longest_local_part_and_domain_pass() -> None:
         (b"<> RET=HDRS", None, b" RET=HDRS"),
         (b" <ann@x.example>", Address("ann", "x.example"), b""),
         (b"<ann@x.example> SIZE=1", Address("ann", "x.example"), b" SIZE=1"),
+        (b"<Ann.B+tag@x.example>", Address("Ann.B+tag", "x.example"), b""),
+        (b"<ann@X.example>", Address("ann", "x.example"), b""),
         (b"<@relay.example,@other.example:ann@x.example>", Address("ann", "x.example"), b""),
         (b'<"a>b c"@x.example> SIZE=1', Address('"a>b c"', "x.example"), b" SIZE=1"),
         (b"<Postmaster>", Address("Postmaster", ""), b""),
