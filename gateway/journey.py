@@ -68,7 +68,7 @@ class Stages:
     """The stages as one errand meets them. Chosen once, in `gateway/service/wiring.py`."""
 
     read: Callable[[Envelope], Awaitable[bytes]]
-    classify: Callable[[bytes, Envelope], MessageFacts]
+    classify: Callable[[bytes, Envelope], Awaitable[MessageFacts]]
     probe: Callable[[Address], Awaitable[Capability]]
     decide: Callable[[Work, MessageFacts, Capability], Decision]
     protect: Callable[[bytes, Envelope, Send], ProtectedMessage]
@@ -84,7 +84,7 @@ async def carry(works: Sequence[Work], stages: Stages) -> None:
     """
     message = works[0].errand.envelope
     content = await stages.read(message)
-    facts = stages.classify(content, message)
+    facts = await stages.classify(content, message)
 
     decided = await _each(_decide(work, facts, stages) for work in works)
     departures = [one for one in decided if isinstance(one, Departure)]

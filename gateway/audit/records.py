@@ -37,7 +37,9 @@ SKEW = timedelta(minutes=1)  # writers take the time before they wait for the di
 
 _decode_frame = msgspec.json.Decoder(RawFrame).decode
 _decode_body = {name: msgspec.json.Decoder(shape).decode for name, shape in BODIES.items()}
-_encode = msgspec.json.Encoder(order="sorted").encode
+_encode = msgspec.json.Encoder(
+    order="deterministic"
+).encode  # fields of shapes are in sorted order (leaves.py)
 
 
 class Records:

@@ -124,12 +124,12 @@ class Sealer:
             self._let_go()  # the tree in memory may be ahead of what was signed: only a new start is safe
             raise
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Seal until `stop` is set, then what is left, and keep the last head."""
+    async def run(self, stop: asyncio.Event, interval: float = INTERVAL) -> None:
+        """Seal until `stop` is set, then what is left, and keep the last head. `interval` is between two looks."""
         while not stop.is_set():
             if await self.seal() < BATCH:
                 try:
-                    await asyncio.wait_for(stop.wait(), INTERVAL)
+                    await asyncio.wait_for(stop.wait(), interval)
                 except TimeoutError:
                     continue
         while await self.seal():

@@ -20,10 +20,13 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
-    """Print rows under column heads, or `empty` where there are none. Cells are shown as they are, never as markup."""
+    """Print rows under column heads, or `empty` where there are none. Cells are shown as they are, never as markup.
+
+    The last column is folded where the terminal is narrow; the others keep their lines.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column != columns[-1])
     count = 0
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))

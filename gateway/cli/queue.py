@@ -26,6 +26,7 @@ Domain = Annotated[str | None, typer.Option("--domain", metavar="DOMAIN", help="
 All = Annotated[bool, typer.Option("--all", help="Every errand in the queue.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many errands.")]
 
+WIDE = 130  # columns from which on there is room for senders
 _ALL = 1_000_000
 _BATCH = 100  # errands moved between two steps of the progress bar
 
@@ -46,17 +47,17 @@ def list_queue(
     if json:
         print_json(rows)
         return
+    wide = out.width >= WIDE
     print_table(
-        ("errand", "state", "from", "to", "tries", "due (UTC)", "why"),
+        ("errand", "state", *(("from",) if wide else ()), "to", "due (UTC)", "why"),
         (
             (
                 row["errand"],
                 "working" if row["working"] else row["state"],
-                row["sender"],
+                *((row["sender"],) if wide else ()),
                 row["recipient"],
-                str(row["attempts"]),
-                moment(datetime.fromisoformat(row["due_at"])),
-                row["reason"],
+                moment(datetime.fromisoformat(row["due_at"]))[5:16],
+                f"{row['reason']} (tried {row['attempts']} times)" if row["attempts"] else row["reason"],
             )
             for row in rows
         ),

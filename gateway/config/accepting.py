@@ -36,8 +36,6 @@ class ListenerTimeouts(Section):
     """Between two pieces of a message."""
     tls: Duration = timedelta(seconds=30)
     """For the TLS handshake."""
-    message: Duration = timedelta(minutes=30)
-    """For a whole message, however steadily it trickles in."""
 
 
 class Listener(Section):
@@ -56,9 +54,6 @@ class Listener(Section):
     """Certificate chain in PEM, our own certificate first. Needed unless `tls` is `off`."""
     key: SecretFile | None = Field(default=None, examples=["certs/gw.key"])
     """Private key of the certificate in PEM: a file, or `credential:NAME`."""
-    insecure_plain: bool = False
-    """Allows `tls = "off"` on an address that other machines can reach: then anybody on the way reads and alters the
-    mail."""
     max_sessions: Count = 1000
     """Sessions at once; further clients are told to come back (421)."""
     timeouts: ListenerTimeouts = ListenerTimeouts()
@@ -74,11 +69,11 @@ class Listener(Section):
             for key in ("certificate", "key"):
                 if getattr(self, key) is not None:
                     yield Fault((key,), 'has no effect with `tls = "off"`', "remove it, or set `tls`")
-            if not self.address.is_loopback and not self.insecure_plain:
+            if not self.address.is_loopback:
                 yield Fault(
                     ("tls",),
                     f'is "off" on {self.address}, which other machines can reach',
-                    'use "starttls", listen on 127.0.0.1, or accept the risk with `insecure_plain = true`',
+                    'use "starttls", or listen on 127.0.0.1',
                 )
             return
         for key in ("certificate", "key"):
@@ -86,8 +81,6 @@ class Listener(Section):
                 yield Fault(
                     (key,), f'is required with `tls = "{self.tls}"`', f'for example {key} = "certs/gw.pem"'
                 )
-        if self.insecure_plain:
-            yield Fault(("insecure_plain",), f'has no effect with `tls = "{self.tls}"`', "remove it")
 
 
 class Connector(Section):
@@ -110,11 +103,12 @@ class Connector(Section):
     """For `login`: a file with one `name:hash` a line, read with the configuration and added to `users`."""
     null_sender: Literal["allow", "refuse"] = "refuse"
     """Mail with the empty sender `<>`: delivery notices and automatic answers. From is checked all the same."""
+    long_lines: Literal["keep", "repair"] = "keep"
+    """Lines over 998 octets, which SMTP forbids and some servers refuse: `keep` sends them as they came, `repair` folds
+    header fields and encodes text again. Signatures made before may break."""
     bare_newlines: Literal["reject", "normalize", "space"] = "reject"
     """A CR or LF that stands alone, which servers read differently (SMTP smuggling): `reject` refuses the message,
     `normalize` makes CRLF of it, `space` puts a space in its place. Signatures made before may break."""
-    forwarded: Literal["refuse", "hold"] = "refuse"
-    """Mail whose envelope is yours and whose From is not, as forwarding makes it."""
 
     @model_validator(mode="after")
     def _check(self) -> Connector:
@@ -154,10 +148,6 @@ class Limits(Section):
     """The largest message, in octets as it comes over the wire; announced by SIZE. Microsoft 365 takes 150 MiB."""
     recipients: Count = 1000
     """Recipients of one message; more are told to come in a further one (452)."""
-    received_hops: Count = 50
-    """Received fields in a message; more mean that it runs in a circle, and it is refused."""
-    line_length: Size = 1024**2
-    """The longest line of a message. Lines over 998 octets break SMTP's rules and are taken all the same."""
     header_size: Size = 1024**2
     """The largest header section of a message."""
     memory: Size = 256 * 1024**2

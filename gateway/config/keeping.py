@@ -28,8 +28,8 @@ class Audit(Section):
     head_file: FilePath | None = Field(default=None, examples=["/srv/sealer/head"])
     """Where the last signed head is kept; apart from the data and its backups it shows when they were turned back.
     Empty: `audit-head` below `data_dir`."""
-    checkpoint_interval: Duration = timedelta(seconds=5)
-    """At most this long until a record is under a signed checkpoint."""
+    checkpoint_interval: Duration = timedelta(seconds=1)
+    """Between two signed checkpoints while there is something to record; a record is under one well within 5 s."""
 
 
 class Keys(Section):

@@ -72,9 +72,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
-        return (
-            not self._closing and self._session.dialogue.waiting
-        )  # whoever waits for an answer shall have it
+        # Whoever waits for an answer shall have it.
+        return not self._closing and self._session.dialogue.waiting
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True

@@ -216,6 +216,7 @@ class Books:
             recipients=(Recipient(notice.to),),
             size=len(content),
             sha256=sha256(content).digest(),
+            smtputf8=notice.to.needs_smtputf8,
             origin="notice",
         )
         return NewMessage(

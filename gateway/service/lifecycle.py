@@ -150,7 +150,7 @@ class Daemon:
 
     async def _seal(self, sealer: Sealer, stop: asyncio.Event) -> None:
         try:
-            await sealer.run(stop)
+            await sealer.run(stop, self.config.audit.checkpoint_interval.total_seconds())
         except Halted as error:
             log.error("audit log halted: no mail is taken, none leaves", reason=str(error))
             if (

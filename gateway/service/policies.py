@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.config.quantities import format_size
-from gateway.policy import Policy, PolicyError, PolicyProblem, load
+from gateway.policy import Policy, PolicyError, PolicyProblem, conditions_used, load
 from gateway.policy.tags import tags
 
 LARGEST = 64 * 1024 * 1024  # octets of one file; lists of partners can be long
@@ -49,12 +49,16 @@ def _read(file: Path) -> bytes:
 
 
 class PolicyInForce:
-    """Holds the policy that decides now. `replace` swaps it for all decisions that begin afterwards."""
+    """Holds the policy that decides now; `conditions` are those that it can ask about.
+
+    `reload` swaps it whole, for all decisions that begin afterwards.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self._loaded = load_policy(file)
         self._tags = tags(self._loaded.policy)
+        self.conditions = conditions_used(self._loaded.policy)
 
     @property
     def policy(self) -> Policy:
@@ -77,4 +81,5 @@ class PolicyInForce:
             return None
         self._loaded = fresh
         self._tags = tags(fresh.policy)
+        self.conditions = conditions_used(fresh.policy)
         return fresh

@@ -5,6 +5,7 @@ Nothing here decides or does anything by itself; each function turns settings in
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
 from gateway.model.progress import Work
 from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConnection, connect
-from gateway.policy import conditions_used, decide
+from gateway.policy import decide
 from gateway.policy.notices import decide_notice
 from gateway.probe.addresses import Destinations
 from gateway.probe.dns import Dns, system_servers
@@ -50,8 +51,10 @@ from gateway.service.ledger import NoticeSettings
 from gateway.service.policies import PolicyInForce
 from gateway.store.contract import Store
 from gateway.store.keys import QueueKey, load_key_file, load_private_key
+from gateway.wire.recode import repair_long_lines
 from gateway.wire.smtp_server_data import Newlines
 
+CLASSIFY_APART = 256 * 1024  # octets above which a look into a message leaves the event loop
 _NO_ROUTE = Problem("4.4.3", "waiting to learn where mail for this recipient goes")
 
 
@@ -242,8 +245,10 @@ def stages(
 ) -> Stages:
     """The journey's stages, each bound to what it needs."""
 
-    def classified(content: bytes, envelope: Envelope) -> MessageFacts:
-        return classify(content, envelope, needs=conditions_used(policies.policy))
+    async def classified(content: bytes, envelope: Envelope) -> MessageFacts:
+        if len(content) <= CLASSIFY_APART:
+            return classify(content, envelope, needs=policies.conditions)
+        return await asyncio.to_thread(classify, content, envelope, needs=policies.conditions)
 
     async def probed(recipient: Address) -> Capability:
         return await prober.probe(recipient, now())
@@ -256,7 +261,11 @@ def stages(
             return Defer(problem=_NO_ROUTE, because=decision.because)
         return decision
 
+    repairing = {one.name for one in config.connector if one.long_lines == "repair"}
+
     def protected(content: bytes, envelope: Envelope, decision: Send) -> ProtectedMessage:
+        if envelope.client.connector in repairing:
+            content = repair_long_lines(content) or content  # what cannot be repaired stays as it came
         return protect(content, envelope, decision, is_tag=policies.is_tag)
 
     async def delivered(

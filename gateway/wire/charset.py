@@ -58,7 +58,3 @@ def decode(octets: bytes, label: str) -> tuple[str, bool]:
         return octets.decode(codec), True
     except (UnicodeError, ValueError):
         return octets.decode(codec, "replace"), False
-
-
-def known(label: str) -> bool:
-    return label.lower() in _CODECS

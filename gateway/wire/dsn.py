@@ -49,7 +49,7 @@ class RecipientStatus(msgspec.Struct, frozen=True, kw_only=True):
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """One notice. `text` is what people read, `original` the header block of the message that it is about.
 
-    `message_id` is the notice's own, without brackets; `boundary` must not occur in anything given here.
+    `message_id` is the notice's own, without brackets.
     """
 
     reporter: str
@@ -231,4 +231,6 @@ def _printable(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text)
+    """Printable text; one that looks like a boundary is moved away from the line's start."""
+    line = "".join(char if char.isprintable() else " " for char in text)
+    return f" {line}" if line.startswith("--") else line

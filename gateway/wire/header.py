@@ -29,7 +29,6 @@ __all__ = [
     "mailboxes",
     "remove_fields",
     "split",
-    "unfold",
 ]
 
 BLOCK_LIMIT = (
@@ -45,7 +44,6 @@ _FIELD = re.compile(rb"([!-9;-~]++):(.*+(?:\n[ \t].*+)*+)\n")
 _BLANKS_BEFORE_COLON = re.compile(rb"[!-9;-~]+[ \t]+:")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_FOLD = re.compile(rb"\r\n(?=[ \t])")
 
 
 class Field(msgspec.Struct, frozen=True, gc=False):
@@ -98,16 +96,11 @@ def fields(block: bytes) -> tuple[Field, ...]:
     return tuple(found)
 
 
-def unfold(value: bytes) -> bytes:
-    """A field's value in one line (RFC 5322 section 2.2.3)."""
-    return _FOLD.sub(b"", value) if b"\r\n" in value else value
-
-
 def remove_fields(message: bytes, names: frozenset[str]) -> bytes:
     """The message without the fields of these lower-case names, all other octets untouched.
 
-    It works on header blocks that `fields` refuses too, and takes what a lenient reader would take for such a field
-    (blanks before the colon, lines that end in a bare LF): a blind copy must not leave because another line is broken.
+    The message is in canonical lines. Header blocks that `fields` refuses are worked on too, and blanks before the
+    colon make no difference: a blind copy must not leave because another line is broken.
     """
     end = split(message)
     block = message[:end].lower()

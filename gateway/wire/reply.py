@@ -7,6 +7,7 @@ whoever misreads one reply takes every later one for the answer to another comma
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from gateway.model.delivery import Reply
 
@@ -16,6 +17,7 @@ MAX_LINES = 100
 
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])([^\r\n]*))?")
 _STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?: |$)")  # RFC 3463 section 2, RFC 2034 section 4
+_SHORT = 128  # octets of a line worth remembering
 _WRITTEN_LINE = 510  # ours, without CRLF
 
 
@@ -56,6 +58,9 @@ class ReplyParser:
 
     def _line(self, line: bytes, replies: list[Reply]) -> bool:
         """Take one line in, and its reply too if it is the last; whether to go on."""
+        if len(line) <= _SHORT and not self._texts and (reply := _single(line)) is not None:
+            replies.append(reply)
+            return True
         match = _LINE.fullmatch(line, 0, len(line) - 2) if line.endswith(b"\r\n") else None
         if len(line) > MAX_LINE:
             return self._stop(f"a reply line is longer than {MAX_LINE} octets")
@@ -70,7 +75,7 @@ class ReplyParser:
         if len(self._texts) > MAX_LINES or self._octets > MAX_REPLY:
             return self._stop(f"a reply is longer than {MAX_LINES} lines or {MAX_REPLY} octets")
         if mark != b"-":
-            replies.append(_reply(code, self._texts))
+            replies.append(_reply(code, tuple(self._texts)))
             self._texts = []
             self._octets = 0
         return True
@@ -82,7 +87,16 @@ class ReplyParser:
         return False
 
 
-def _reply(code: bytes, texts: list[bytes]) -> Reply:
+@lru_cache(maxsize=1024)  # servers say the same few lines over and over
+def _single(line: bytes) -> Reply | None:
+    """A reply of one line, or None for anything else."""
+    match = _LINE.fullmatch(line, 0, len(line) - 2) if line.endswith(b"\r\n") else None
+    if match is None or match[2] == b"-":
+        return None
+    return _reply(match[1], (match[3] or b"",))
+
+
+def _reply(code: bytes, texts: tuple[bytes, ...]) -> Reply:
     lines = tuple(_readable(text) for text in texts)
     return Reply(int(code), lines, _status(code[:1].decode("ascii"), lines))
 

@@ -53,6 +53,7 @@ class ClientDialogue:
         self._transaction: Transaction | None = None
         self._mail: Reply | None = None
         self._rcpt: list[Reply | None] = []
+        self._turn = 0  # of the recipient whose reply comes next
         self._data: Reply | None = None
         self._final: Reply | None = None
         self._content = memoryview(b"")
@@ -132,6 +133,7 @@ class ClientDialogue:
         self._transaction = transaction
         self.replies = self._mail = self._data = self._final = None
         self._rcpt = [None] * len(transaction.recipients)
+        self._turn = 0
         self._void = self._dot_left = False
         return None
 
@@ -166,7 +168,8 @@ class ClientDialogue:
                 self._mail = reply
                 self._step(reply, self._mail_answered)
             case "rcpt":
-                self._rcpt[self._rcpt.index(None)] = reply
+                self._rcpt[self._turn] = reply
+                self._turn += 1
                 self._step(reply, self._rcpt_answered)
             case "data":
                 self._data = reply
@@ -248,15 +251,15 @@ class ClientDialogue:
             return
         if _is(self._mail, 2) and reply.code in _OUT_OF_STEP:
             self._spent = True
-        if self._rcpt[-1] is not None:
+        if self._turn == len(self._rcpt):
             self.phase = Phase.DATA
         if not self._pipelining:
             self._next_recipient()
 
     def _next_recipient(self) -> None:
         assert self._transaction is not None
-        if None in self._rcpt:
-            recipient = self._transaction.recipients[self._rcpt.index(None)]
+        if self._turn < len(self._rcpt):
+            recipient = self._transaction.recipients[self._turn]
             self._send(Phase.RCPT, "rcpt", rcpt_command(recipient, self.extensions))
         elif self._accepted:
             self._send(Phase.DATA, "data", b"DATA\r\n")

@@ -35,7 +35,7 @@ from gateway.wire.smtp_server_actions import (
 from gateway.wire.smtp_server_commands import CommandError, parse_helo, parse_mail, parse_recipient
 from gateway.wire.smtp_server_content import Content
 from gateway.wire.smtp_server_sasl import MECHANISMS, SaslExchange
-from gateway.wire.smtp_server_session import DialogueSettings, Mode, Transaction
+from gateway.wire.smtp_server_session import DialogueSettings, Transaction
 from gateway.wire.smtp_server_transfer import Transfer
 
 COMMAND_LIMIT = 2048  # octets: 512 and what the extensions add, with room (RFC 5321 section 4.5.3.1.4)
@@ -75,22 +75,22 @@ class ServerDialogue(Transfer):
 
     @property
     def closed(self) -> bool:
-        return self._mode is Mode.CLOSED
+        return self._mode == "closed"
 
     @property
     def idle(self) -> bool:
         """Whether the session waits for a command and no transaction is open."""
-        return self._mode is Mode.COMMAND and self._transaction is None
+        return self._mode == "command" and self._transaction is None
 
     @property
     def receiving(self) -> bool:
         """Whether content is being read."""
-        return self._mode is Mode.DATA or self._mode is Mode.CHUNK
+        return self._mode in {"data", "chunk"}
 
     @property
     def waiting(self) -> bool:
         """Whether the shell owes an answer, and should stop reading."""
-        return self._mode is Mode.ASKED
+        return self._mode == "asked"
 
     @property
     def asked_for_login(self) -> bool:
@@ -107,30 +107,30 @@ class ServerDialogue(Transfer):
 
     def greet(self) -> list[Action]:
         """The 220, unless the client has spoken already."""
-        if self._mode is Mode.GREETING:
+        if self._mode == "greeting":
             self._out.append(format_reply(220, None, f"{self.settings.hostname} ESMTP"))
-            self._mode = Mode.COMMAND
+            self._mode = "command"
         return self._run()
 
     def feed(self, octets: bytes) -> list[Action]:
         """What follows from octets that were read."""
-        if self._mode is Mode.CLOSED:
+        if self._mode == "closed":
             return []
         self._append(octets)
-        if self._mode is Mode.GREETING:
+        if self._mode == "greeting":
             self._end(Refused(554, "5.5.0", "you spoke before the greeting"), CloseReason.EARLY_TALKER)
         elif isinstance(self._asked, StartTls):
             self._hang_up(CloseReason.STARTTLS_INJECTION)
-        elif self._mode is Mode.ASKED and self._unread > FLOOD_LIMIT:
+        elif self._mode == "asked" and self._unread > FLOOD_LIMIT:
             self._hang_up(CloseReason.TOO_MUCH_DATA)
         return self._run()
 
     def resume(self, event: Event) -> list[Action]:
         """What follows from the answer to the last action."""
-        if self._mode is Mode.CLOSED:
+        if self._mode == "closed":
             return []  # the answer came too late
         asked, self._asked = self._asked, None
-        self._mode = Mode.COMMAND
+        self._mode = "command"
         if isinstance(event, Refused) and event.close:
             self._end(event, CloseReason.SHELL)
         else:
@@ -144,7 +144,7 @@ class ServerDialogue(Transfer):
 
     def abort(self, refusal: Refused) -> list[Action]:
         """End the session with `refusal` (a 421) now, whatever is on its way."""
-        if self._mode is not Mode.CLOSED:
+        if self._mode != "closed":
             self._end(refusal, CloseReason.SHELL)
         return self._run()
 
@@ -153,7 +153,7 @@ class ServerDialogue(Transfer):
     def _run(self) -> list[Action]:
         while self._step():
             pass
-        if self._mode is not Mode.ASKED:
+        if self._mode != "asked":
             self._flush()
         actions, self._actions = self._actions, []
         return actions
@@ -161,15 +161,15 @@ class ServerDialogue(Transfer):
     def _step(self) -> bool:
         """One step of work; False where nothing can be done before something comes from outside."""
         match self._mode:
-            case Mode.COMMAND:
+            case "command":
                 return self._command()
-            case Mode.DATA:
+            case "data":
                 return self._data()
-            case Mode.CHUNK:
+            case "chunk":
                 return self._chunk()
-            case Mode.SASL:
+            case "sasl":
                 return self._response()
-            case Mode.GREETING | Mode.ASKED | Mode.CLOSED:
+            case "greeting" | "asked" | "closed":
                 return False
             case _:
                 assert_never(self._mode)
@@ -367,7 +367,7 @@ class ServerDialogue(Transfer):
         line = self._take_line(AUTH_LIMIT)
         if line is None:
             return False
-        self._mode = Mode.COMMAND
+        self._mode = "command"
         assert self._sasl is not None
         try:
             self._after_response(self._sasl.answer(line))
@@ -381,7 +381,7 @@ class ServerDialogue(Transfer):
             self._ask(Authenticate(answer))
         else:
             self._out.append(answer)
-            self._mode = Mode.SASL
+            self._mode = "sasl"
 
     def _after_login(self, login: Login, event: Event) -> None:
         if isinstance(event, Accepted):

@@ -14,7 +14,7 @@ from gateway.wire.smtp_server_actions import (
     Refused,
 )
 from gateway.wire.smtp_server_commands import CommandError, parse_bdat
-from gateway.wire.smtp_server_session import DialogueSettings, Mode, Session
+from gateway.wire.smtp_server_session import DialogueSettings, Session
 
 _GO_AHEAD = format_reply(354, None, "send the message, end it with a dot on a line of its own")
 _TOO_MUCH = Refused(421, "4.3.4", "far too much data")
@@ -43,7 +43,7 @@ class Transfer(Session):
         except CommandError as error:
             self._end(error.reply, CloseReason.UNREADABLE)  # nobody knows how many octets of content follow
             return
-        self._mode = Mode.CHUNK
+        self._mode = "chunk"
         transaction = self._transaction
         if transaction is None or not transaction.recipients:
             self._unwanted = Refused(503, "5.5.1", "BDAT needs MAIL and an accepted RCPT before it")
@@ -65,14 +65,14 @@ class Transfer(Session):
         assert transaction is not None
         if isinstance(event, Accepted):
             transaction.opened = True
-            self._mode = Mode.CHUNK if transaction.chunking else Mode.DATA
+            self._mode = "chunk" if transaction.chunking else "data"
             if not transaction.chunking:
                 self._out.append(_GO_AHEAD)
             return
         assert isinstance(event, Refused), event
         if transaction.chunking:
             transaction.content.refusal = event
-            self._mode = Mode.CHUNK
+            self._mode = "chunk"
         else:
             self._reply(event)
             self._transaction = None
@@ -83,7 +83,7 @@ class Transfer(Session):
         assert self._transaction is not None
         content, rest = self._transaction.content.read_data(self._take(self._unread))
         self._hand_on(content)
-        if rest is None or self._mode is Mode.CLOSED:
+        if rest is None or self._mode == "closed":
             return False
         self._buffer, self._at = rest, 0
         self._complete()
@@ -95,9 +95,9 @@ class Transfer(Session):
         transaction = self._transaction
         if transaction is not None and self._unwanted is None:
             self._hand_on(transaction.content.read_chunk(octets))
-        if self._left or self._mode is Mode.CLOSED:
+        if self._left or self._mode == "closed":
             return False
-        self._mode = Mode.COMMAND
+        self._mode = "command"
         if transaction is None or self._unwanted is not None:
             self._error(self._unwanted or _TOO_MUCH)
         elif transaction.last:
@@ -122,7 +122,7 @@ class Transfer(Session):
     def _complete(self) -> None:
         transaction = self._transaction
         assert transaction is not None
-        self._mode = Mode.COMMAND
+        self._mode = "command"
         self._hand_on(transaction.content.finish())
         if transaction.content.refusal is not None:
             self._reply(transaction.content.refusal)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from cryptography import x509
@@ -42,18 +43,24 @@ class MemoryBody:
         self._intake = intake
         self.chunks: list[bytes] = []
         self.abandoned = False
+        self._busy = False
 
     @property
     def size(self) -> int:
         return sum(map(len, self.chunks))
 
     async def write(self, chunk: bytes) -> None:
+        assert not self._busy, "one call at a time"
+        self._busy = True
+        self._intake.writing.set()
         await self._intake.gate.wait()
+        self._busy = False
         if self._intake.full_after is not None and self.size + len(chunk) > self._intake.full_after:
             raise IntakeUnavailable(Problem("4.3.1", "no room", "disk full"))
         self.chunks.append(chunk)
 
     def abandon(self) -> None:
+        assert not self._busy, "one call at a time"
         assert not self.abandoned, "a body is abandoned once"
         self.abandoned = True
         self._intake.abandoned.append(self)
@@ -72,6 +79,7 @@ class MemoryIntake:
         self.commit = asyncio.Event()
         self.commit.set()
         self.committing = asyncio.Event()
+        self.writing = asyncio.Event()
         self.happened = asyncio.Event()
         self.no_body: Problem | None = None
         self.trouble: Exception | None = None
@@ -184,7 +192,9 @@ class RawClient:
 async def world(
     connectors: Sequence[Connector] = (LOCAL,), settings: ListenerSettings | None = None
 ) -> AsyncIterator[World]:
-    """An open listener on a free port of 127.0.0.1, closed in the end."""
+    """An open listener on a free port of 127.0.0.1, closed in the end. No task and no callback may have failed."""
+    unhandled: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
     intake = MemoryIntake()
     incidents: list[Incident] = []
     counter = iter(range(1 << 30))
@@ -202,6 +212,7 @@ async def world(
         intake.gate.set()
         intake.commit.set()
         await listener.close(grace=0)
+    assert unhandled == []
 
 
 def plain_settings(**changes: object) -> ListenerSettings:

@@ -24,6 +24,7 @@ class ScriptedFiles(DiskFiles):
         self.free: int | None = None
         self.happen_anyway = False
         self._failing: dict[str, tuple[int, int]] = {}
+        self._held = ""
         self._gate = threading.Event()
         self._gate.set()
         self.waiting = threading.Event()
@@ -34,15 +35,20 @@ class ScriptedFiles(DiskFiles):
     def heal(self) -> None:
         self._failing.clear()
 
-    def hold_commits(self) -> None:
-        """The next commit waits, and says so by `waiting`, until `let_commits_go`."""
+    def hold(self, name: str) -> None:
+        """The next operation of that name waits, and says so by `waiting`, until `let_go`."""
         self.waiting.clear()
+        self._held = name
         self._gate.clear()
 
-    def let_commits_go(self) -> None:
+    def let_go(self) -> None:
+        self._held = ""
         self._gate.set()
 
     def _do(self, name: str, run: Callable[[], object]) -> None:
+        if name == self._held:
+            self.waiting.set()
+            self._gate.wait()
         count, error = self._failing.get(name, (-1, 0))
         if 0 <= count <= self.done[name]:
             if self.happen_anyway:
@@ -77,9 +83,6 @@ class ScriptedFiles(DiskFiles):
         self._do("remove", lambda: DiskFiles.remove(self, path))
 
     def commit(self, run: Callable[[], object]) -> None:
-        if not self._gate.is_set():
-            self.waiting.set()
-            self._gate.wait()
         self._do("commit", run)
 
     def free_octets(self, folder: Path) -> int:

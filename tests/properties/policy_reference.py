@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from gateway.model.capability import Capability, Offer
 from gateway.model.facts import MessageFacts
 from gateway.policy.conditions import (
@@ -148,9 +150,12 @@ class World:
             if self.answer(each.when, weakening=True) is True and in_force(each.expires, self.now)
         ]
 
-    def required(self) -> set[str]:
+    def required(self, *, certain: bool = False) -> set[str]:
+        """What is required; with `certain`, only by rules whose condition is not unknown."""
         found: set[str] = {"authenticated", "encrypted"} if self.facts.requiretls else set()
         for rule in self.applying():
+            if certain and self.answer(rule.when) is None:
+                continue
             asked = closed(set(rule.demands.require))
             for exemption in self.exceptions():
                 if rule.name in exemption.sources:
@@ -228,12 +233,6 @@ class World:
 
     def _hop_trusted(self, grade: str, offer: Offer) -> bool:
         """As for the server itself, apart from whether [tls] counts the grade."""
-        others = World(_counting_all(self.book), self.facts, self.known, self.now)
-        return others.tls_counts(grade, offer)
-
-
-def _counting_all(book: Rulebook) -> Rulebook:
-    import msgspec
-
-    tls = msgspec.structs.replace(book.tls, authenticate=("dane", "mta-sts", "pin", "pkix"))
-    return msgspec.structs.replace(book, tls=tls)
+        every_grade = msgspec.structs.replace(self.book.tls, authenticate=("dane", "mta-sts", "pin", "pkix"))
+        book = msgspec.structs.replace(self.book, tls=every_grade)
+        return World(book, self.facts, self.known, self.now).tls_counts(grade, offer)

@@ -124,9 +124,9 @@ def _condition(*, in_exception: bool, depth: int = 2) -> Condition:
             _condition(in_exception=in_exception, depth=depth - 1) for _ in range(_chance.randint(1, 3))
         )
         return one_of(AllOf, AnyOf)(parts)
-    if kind < 4:
+    if kind < (6 if in_exception else 4):
         return one_of(listed, below_not)
-    return Not(_fact_test()) if kind == 4 else _fact_test()
+    return Not(_fact_test()) if kind == 6 else _fact_test()
 
 
 def _evidence() -> Condition:
@@ -150,7 +150,7 @@ def _demands() -> Demands:
         said |= {
             "require": lambda: {"require": some(GUARANTEES[:-1], 2, 1)},
             "methods": lambda: {"methods": _methods()},
-            "verdict": lambda: {"verdict": one_of("send", "hold", "hold", "reject")},
+            "verdict": lambda: {"verdict": one_of("send", "hold", "reject", "reject")},
             "otherwise": lambda: {"otherwise": one_of("hold", "reject")},
             "patience": lambda: {"patience": one_of(0, 1800, 3600, 7200)},
             "prefer": lambda: {"prefer": some(METHODS, 4, 1)},
@@ -168,9 +168,10 @@ def _other_effect() -> dict[str, Any]:
     )
 
 
-_CONDITIONS = [None] * 60 + [_condition(in_exception=False) for _ in range(POOL)]
+_CONDITIONS = [None] * 150 + [_condition(in_exception=False) for _ in range(POOL)]
 _IN_EXCEPTIONS = [_condition(in_exception=True) for _ in range(POOL)]
 _DEMANDS = [_demands() for _ in range(POOL)]
+_DEFAULTS = [each for each in _DEMANDS if each.verdict is None] + _DEMANDS[:20]
 _ORDERING = [(_evidence(), Demands(prefer=some(METHODS, 4, 1))) for _ in range(60)]
 _RELAX = [some(GUARANTEES, 3) for _ in range(100)] + [("authenticated", "encrypted")] * 40
 _NARROWING = [None] * 60 + [_methods() for _ in range(60)]
@@ -242,7 +243,7 @@ def rulebooks_of(rule_names: tuple[str, ...]) -> st.SearchStrategy[Rulebook]:
     one, other = exemptions("e0", rule_names), exemptions("e1", rule_names)
     return st.builds(
         build,
-        st.sampled_from(_DEMANDS),
+        st.sampled_from(_DEFAULTS),
         st.tuples(*(rules(name) for name in rule_names)),
         st.tuples() | st.tuples(one) | st.tuples(one, other),
         st.sampled_from(_SETTINGS),
@@ -250,8 +251,10 @@ def rulebooks_of(rule_names: tuple[str, ...]) -> st.SearchStrategy[Rulebook]:
 
 
 RULEBOOKS = st.one_of(
-    rulebooks_of(()), rulebooks_of(("r0",)), rulebooks_of(("r0", "r1")), rulebooks_of(("r0", "r1", "r2"))
+    [rulebooks_of(tuple(f"r{number}" for number in range(count))) for count in (0, 1, 2, 4, 4)]
 )
+
+MANY_RULES = rulebooks_of(("r0", "r1", "r2", "r3", "r4"))
 
 
 def in_force(book: Rulebook) -> Policy:
@@ -349,6 +352,8 @@ OFFERS = st.sampled_from([_offer(method) for method in METHODS for _ in range(40
 FAILURES = st.sampled_from([_failure() for _ in range(60)])
 CAPABILITIES = st.sampled_from([_capability(3) for _ in range(POOL)])
 FULLY_KNOWN = st.sampled_from([_capability(0) for _ in range(POOL)])
+# Several messages, each to its recipient, for laws about policies: one draw, many meetings.
+CROWDS = st.sampled_from([tuple((_message(), _capability(3)) for _ in range(10)) for _ in range(60)])
 
 
 def _standing() -> Standing:

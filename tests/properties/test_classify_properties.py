@@ -123,15 +123,18 @@ def test_every_body_is_decoded_somehow(raw: bytes, encoding: str) -> None:
 
 
 @given(st.text("ABYZabz09+/=\r\n \t!-", max_size=24).map(str.encode) | st.binary(max_size=20))
-def test_base64_is_sound_exactly_where_a_strict_decoder_says_so(raw: bytes) -> None:
+def test_base64_is_sound_only_where_a_strict_decoder_says_the_same(raw: bytes) -> None:
+    octets, problem = decode(raw, "base64")
     compact = raw.translate(None, b"\r\n \t")
     try:
-        expected = binascii.a2b_base64(compact, strict_mode=True)
+        strict = binascii.a2b_base64(compact, strict_mode=True)
     except binascii.Error:
-        assert decode(raw, "base64").problem is not None
+        assert problem is not None
         return
-    if raw.rstrip(b"\r\n \t").endswith(b"=" * compact.count(b"=")):
-        assert decode(raw, "base64") == Decoded(expected)
+    assert problem is not None or octets == strict
+    assert (
+        problem is None or len(compact) % 4 or b"= " in raw or b"=\t" in raw or b"=\r" in raw or b"=\n" in raw
+    )
 
 
 @given(st.binary(max_size=300))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email import policy
 from email.parser import BytesParser
 
@@ -39,6 +40,10 @@ headerish = st.lists(
             b"x",
         ]
     ),
+    max_size=30,
+).map(b"".join)
+canonical = st.lists(
+    st.sampled_from([b"From", b"bcc", b"BCC ", b":", b" ", b"\t", b"\r\n", b"\r\nbcc:", b"\xff", b"x"]),
     max_size=30,
 ).map(b"".join)
 addressish = st.lists(
@@ -90,7 +95,7 @@ def test_line_problems_are_found_or_there_are_none(content: bytes) -> None:
     assert (line_problem(content) is None) == clean
 
 
-@given(headerish, headerish)
+@given(canonical, canonical)
 def test_after_removal_no_such_field_is_left_and_nothing_else_is_gone(head: bytes, body: bytes) -> None:
     message = head + b"\r\n\r\n" + body
 
@@ -98,7 +103,7 @@ def test_after_removal_no_such_field_is_left_and_nothing_else_is_gone(head: byte
 
     assert removed.endswith(message[split(message) :])
     kept = removed[: split(removed)]
-    assert not any(line.lower().replace(b" ", b"").startswith(b"bcc:") for line in kept.split(b"\n"))
+    assert not any(re.match(rb"bcc[ \t]*:", line, re.IGNORECASE) for line in kept.split(b"\n"))
     assert remove_fields(removed, frozenset({"bcc"})) == removed
 
 

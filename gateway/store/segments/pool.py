@@ -51,12 +51,12 @@ class Frame(msgspec.Struct, frozen=True):
 class _Segment:
     """What is known about one file.
 
-    `live` counts octets of frames that are written or being written, and not released; `writing` counts runs of
-    frames under way; `dirty` says that frames were written since the last flush; `closed` that it is filled no
-    further.
+    `live` counts octets of frames that are written or being written, and not released; `busy` counts writes and flushes
+    under way, during which its handle stays open; `dirty` says that frames were written since the last flush; `closed`
+    that it is filled no further.
     """
 
-    __slots__ = ("cipher", "closed", "dirty", "end", "handle", "key", "live", "number", "poisoned", "writing")
+    __slots__ = ("busy", "cipher", "closed", "dirty", "end", "handle", "key", "live", "number", "poisoned")
 
     def __init__(self, number: int, live: int = 0) -> None:
         self.number = number
@@ -68,7 +68,7 @@ class _Segment:
         self.dirty = False
         self.closed = True
         self.poisoned = False
-        self.writing = 0
+        self.busy = 0
 
 
 class SegmentPool:
@@ -132,17 +132,13 @@ class SegmentPool:
         """Every frame written to these segments is on disk. Raises `FlushFailed`, after which the store is broken."""
         for number in numbers:
             segment = self._segments[number]
-            if not segment.dirty:
-                continue
-            segment.dirty = False  # before the flush: a frame written meanwhile needs the next one
-            self._flush(segment)
-            with self._lock:
-                self._close_unneeded(segment)
+            if segment.dirty:
+                self._flush(segment, all_of_it=True)
 
     def ease(self, number: int) -> None:
         """Flush what a long body has written so far, so that `flush` finds little left. Promises nothing; may raise
         `FlushFailed`. For whoever holds frames there."""
-        self._flush(self._segments[number])
+        self._flush(self._segments[number], all_of_it=False)
 
     def read(self, located: Located) -> bytes:
         """The whole body. Raises `Damaged`."""
@@ -242,7 +238,7 @@ class SegmentPool:
         if run:
             segment.live += end - segment.end
             segment.end = end
-            segment.writing += 1
+            segment.busy += 1
         return run
 
     def _begin(self, segment: _Segment) -> None:
@@ -278,7 +274,7 @@ class SegmentPool:
             self._free.append(segment.number)
 
     def _close_unneeded(self, segment: _Segment) -> None:
-        if segment.closed and not segment.dirty and not segment.writing:
+        if segment.closed and not segment.dirty and not segment.busy:
             self._close(segment)
 
     def _close(self, segment: _Segment) -> None:
@@ -302,13 +298,13 @@ class SegmentPool:
             self._files.write_at(handle, [scratch[:end]], run[0].offset)
         except OSError as error:
             with self._lock:
-                segment.writing -= 1
+                segment.busy -= 1
                 segment.poisoned = True
                 self._retire(segment)
             raise refused(error, f"writing {self._path(segment.number)}") from error
         with self._lock:
             segment.dirty = True
-            segment.writing -= 1
+            segment.busy -= 1
 
     def _scratch_of_thread(self) -> memoryview:
         """Memory that is used again: fresh pages for each batch cost more than the encryption."""
@@ -317,13 +313,22 @@ class SegmentPool:
             scratch = self._scratch.view = memoryview(bytearray(_RUN_OCTETS))
         return scratch
 
-    def _flush(self, segment: _Segment) -> None:
-        if segment.handle is None:
-            return  # flushed when it was filled
+    def _flush(self, segment: _Segment, *, all_of_it: bool) -> None:
+        with self._lock:
+            handle = segment.handle
+            if handle is None:
+                return  # flushed when it was filled
+            segment.busy += 1
+            if all_of_it:
+                segment.dirty = False  # before the flush: a frame written meanwhile needs the next one
         try:
-            self._files.flush(segment.handle)
+            self._files.flush(handle)
         except OSError as error:
             raise FlushFailed(str(self._path(segment.number)), error) from error
+        finally:
+            with self._lock:
+                segment.busy -= 1
+                self._close_unneeded(segment)
 
     def _read_frame(self, opened: dict[int, int], located: Located, index: int) -> bytes:
         place = located.extents[index]

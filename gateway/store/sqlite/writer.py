@@ -33,6 +33,17 @@ MOST_CHANGES = 512
 MOST_OCTETS = 4 * 1024 * 1024
 CHECKPOINT_PAGES = 4000
 
+# Troubles that may go by themselves; a closed connection is one that could not be opened again.
+_PASSING = (
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.ConnectionClosedError,
+    apsw.CursorClosedError,
+)
+
 Answer = asyncio.Future[Any] | ThreadFuture[Any]
 
 
@@ -305,10 +316,7 @@ class Writer:
         if isinstance(error, apsw.IOError | OSError):
             self._reconnect()
             return unavailable(f"the database: {error}")
-        if isinstance(
-            error,
-            apsw.CantOpenError | apsw.ReadOnlyError | apsw.BusyError | apsw.LockedError | apsw.NoMemError,
-        ):
+        if isinstance(error, _PASSING):
             return unavailable(f"the database: {error}")
         return None
 

@@ -153,6 +153,43 @@ async def test_a_slow_intake_slows_the_client_down_and_keeps_memory_bounded() ->
         await client.close()
 
 
+async def test_the_end_of_data_waits_for_pieces_that_are_still_being_written() -> None:
+    async with world(settings=plain_settings(backlog_limit=1_000_000)) as here:
+        client = await here.client()
+        await client.hello()
+        await client.says(*BEGIN)
+        here.intake.gate.clear()
+        body = HEADER + b"\r\n" + (b"z" * 70 + b"\r\n") * 10_000
+        await send_all(client, body)
+        await here.intake.writing.wait()
+        await send_all(client, b".\r\n")
+        connection = only_connection(here)
+        await until(lambda: connection._session.dialogue.waiting)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        here.intake.gate.set()
+        assert (await client.reply()).startswith(b"250 ")
+        assert here.intake.bodies == [body]
+        await client.close()
+
+
+async def test_a_client_that_goes_while_a_piece_is_being_written_leaves_nothing() -> None:
+    async with world(settings=plain_settings(backlog_limit=10_000)) as here:
+        client = await here.client()
+        await client.hello()
+        await client.says(*BEGIN)
+        here.intake.gate.clear()
+        await send_all(client, HEADER + b"\r\n" + b"z" * 7000)
+        await here.intake.writing.wait()
+        await client.close()
+        await until(lambda: here.listener.sessions == 0)
+        assert here.intake.abandoned == []
+        here.intake.gate.set()
+        await here.intake.happened.wait()
+        assert len(here.intake.abandoned) == 1
+        assert here.intake.accepted == []
+
+
 async def test_endless_content_takes_no_memory_and_is_refused_or_cut_off() -> None:
     async with world(settings=plain_settings(size_limit=1 << 20)) as here:
         client = await here.client()
@@ -272,6 +309,8 @@ async def test_grace_ends_but_a_complete_message_is_brought_home() -> None:
         await here.intake.committing.wait()
         stopping = await closing(here, 0.05)
         await until(lambda: here.listener.sessions == 0)
+        for _ in range(100):
+            await asyncio.sleep(0)
         assert not stopping.done()
         here.intake.commit.set()
         await stopping

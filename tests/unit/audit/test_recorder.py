@@ -214,6 +214,22 @@ def test_rules_that_end_differently_are_written_differently() -> None:
         assert body.rules[0].conditions == (("recipient", result),)
 
 
+def test_rules_with_one_result_through_different_conditions_are_written_differently() -> None:
+    make = recorder()
+    for results in (("true", "false"), ("false", "true"), ("true", "unknown")):
+        seen = tuple(
+            ConditionSeen(name, "x", result)
+            for name, result in zip(("size > 1", "recipients > 1"), results, strict=True)
+        )
+        rules = (RuleSeen(name="any", kind="rule", result="true", applied=True, conditions=seen),)
+        decision = send(because=because(rules=rules))
+        leaf = make.decided(ERRAND, facts(ERRAND.envelope), capability(), decision, START, progress()).leaves[
+            0
+        ]
+        body = msgspec.json.decode(msgspec.json.decode(leaf.data, type=RawFrame).body, type=Decided)
+        assert tuple(result for _, result in body.rules[0].conditions) == results
+
+
 def test_a_policy_of_a_thousand_rules_still_fits() -> None:
     rules = tuple(
         RuleSeen(name=f"a rather long rule name {number}", kind="rule", result="false", applied=number < 3)

@@ -289,6 +289,33 @@ async def test_a_log_that_contradicts_a_kept_checkpoint_diverges(tmp_path: Path)
     assert "covers 19 records, the log now has 15" in "\n".join(report.lines())
 
 
+async def test_another_history_under_the_signed_head(tmp_path: Path) -> None:
+    """Whoever rewrites all records and all tiles still has not the root that was signed."""
+    await day(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    queue, make = Queue(), recorder(2)
+    queue.add(make.started("1.0", 300, START, clean=True))
+    for number in range(3):
+        queue.add(*message_records(make, number))
+    queue.add(make.stopped("signal", START))
+    await seal_all(other, queue, Clock())
+    shard = tmp_path / "audit/gw1-2026"
+    shutil.rmtree(shard / "tile")
+    shutil.copytree(other / "audit/gw1-2026/tile", shard / "tile")
+    assert "the records do not give the signed root" in "\n".join(verify(tmp_path / "audit").lines())
+
+
+async def test_the_first_kept_checkpoint_cannot_be_taken_away(tmp_path: Path) -> None:
+    await day(tmp_path, batches=3)
+    kept = tmp_path / "audit/gw1-2026/checkpoints.log"
+    notes, _ = split_kept(kept.read_bytes())
+    kept.write_bytes(b"".join(map(kept_frame, notes[1:])))
+    report = verify(tmp_path / "audit")
+    assert report.exit_code == 10
+    assert "the first one that was kept" in "\n".join(report.lines())
+
+
 async def test_a_bundle_that_is_no_bundle_ends_the_reading(tmp_path: Path) -> None:
     await day(tmp_path)
     bundle = tmp_path / "audit/gw1-2026/tile/entries/000.p/15"

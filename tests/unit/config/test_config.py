@@ -90,13 +90,13 @@ def test_a_configuration_cannot_be_changed(site: Site) -> None:
 
 def test_every_problem_is_told_at_once_with_its_place(site: Site) -> None:
     text = MINIMAL.replace("hostname", "hostnam").replace('"127.0.0.1:2525"', '"127.0.0.1"')
-    text += 'forwarded = "maybe"\n[limits]\nmessage_size = "big"\nrecipents = 5\n[dns]\ntimeout = 5\n'
+    text += 'null_sender = "maybe"\n[limits]\nmessage_size = "big"\nrecipents = 5\n[dns]\ntimeout = 5\n'
 
     assert site.told(text) == [
         "1:1 hostnam: is not a setting",
         "1:1 hostname: is required",
         '8:1 listener[0].address: must be an address with a port, such as "192.0.2.1:25" or "[2001:db8::1]:25"',
-        '16:1 connector[0].forwarded: must be "refuse" or "hold"',
+        '16:1 connector[0].null_sender: must be "allow" or "refuse"',
         '18:1 limits.message_size: is not a size: write octets, or a number with its unit, such as "64KiB" or "150MB"',
         "19:1 limits.recipents: is not a setting",
         '21:1 dns.timeout: is not a duration: write a number with its unit, such as "30s", "5m", "1h30m" or "7d"',
@@ -144,10 +144,10 @@ def test_what_does_not_fit_is_told(site: Site, old: str, new: str, told: str) ->
     assert any(told in line for line in lines), lines
 
 
-def test_plain_text_outside_loopback_needs_to_be_asked_for(site: Site) -> None:
-    text = MINIMAL.replace("127.0.0.1:2525", "0.0.0.0:2525").replace('"off"', '"off"\ninsecure_plain = true')
+def test_plain_text_outside_loopback_is_refused(site: Site) -> None:
+    (line,) = site.told(MINIMAL.replace("127.0.0.1:2525", "0.0.0.0:2525"))
 
-    assert site.load(text).listener[0].insecure_plain
+    assert "which other machines can reach" in line
 
 
 def test_a_missing_table_is_told(site: Site) -> None:

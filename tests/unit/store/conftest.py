@@ -43,7 +43,7 @@ async def opener(folder: Path, key: QueueKey, files: ScriptedFiles) -> AsyncIter
         return stores[-1]
 
     yield open_it
-    files.let_commits_go()
+    files.let_go()
     for store in stores:
         await store.close()
 

@@ -59,11 +59,13 @@ async def test_erased_values_leave_the_disk(store: SqliteStore, folder: Path) ->
 
 async def test_keys_that_seal_nothing_any_more_are_destroyed(opener: Opener, folder: Path) -> None:
     store = await opener()
-    (gone,) = await put(store, "m1", b"x" * 30_000, lease_until=SOON)
+    await put(store, "m1", b"x" * 30_000)
     await put(store, "m2", b"kept")
     await put(store, "m3", b"y" * 30_000)
     await store.close()
     store = await opener()
+    gone = await store.claim("m1.0", SOON, minutes(9))
+    assert gone is not None
     await store.commit(gone.lease, moved(gone, State.DROPPED), Record(), keep_lease=False)
     for _ in range(3):
         store._writer._sealer._cipher = None  # the epoch's time is up

@@ -194,6 +194,20 @@ async def test_a_body_damaged_on_disk_is_corrupt_and_others_are_not(store: Sqlit
     assert await store.content(envelope("m2", LARGE)) == LARGE
 
 
+@pytest.mark.parametrize("column", ["extents", "body"])
+async def test_a_body_that_belongs_to_another_message_is_corrupt(store: SqliteStore, column: str) -> None:
+    size = 30_000 if column == "extents" else 300
+    await put(store, "m1", b"1" * size)
+    await put(store, "m2", b"2" * size)
+    store._writer._database.connection.execute(
+        f"UPDATE message SET {column} = (SELECT other.{column} FROM message other WHERE other.home <> message.home)"
+    )
+
+    for message in (b"1", b"2"):
+        with pytest.raises(Corrupt):
+            await store.content(envelope(f"m{message.decode()}", message * size))
+
+
 async def test_a_missing_segment_is_corrupt(opener: Opener, folder: Path) -> None:
     store = await opener()
     await put(store, "m1", LARGE)

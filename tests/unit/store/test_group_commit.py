@@ -19,7 +19,7 @@ async def while_a_commit_waits(store: SqliteStore, files: ScriptedFiles) -> asyn
     await store.remember("any", "thing", b"", SOON)  # the first key is made, which the keeper looks at
     await store.append(record())
     await asyncio.get_running_loop().run_in_executor(None, store._care.submit(lambda: None).result)
-    files.hold_commits()
+    files.hold("commit")
     first = asyncio.create_task(store.append(record("first")))
     await asyncio.get_running_loop().run_in_executor(None, files.waiting.wait)
     return first
@@ -31,7 +31,7 @@ async def test_a_hundred_changes_share_one_commit(store: SqliteStore, files: Scr
     tasks = [asyncio.create_task(put(store, f"m{number}", b"small")) for number in range(100)]
     await asyncio.sleep(0)
 
-    files.let_commits_go()
+    files.let_go()
     await asyncio.gather(first, *tasks)
 
     assert files.done["commit"] - before == 2
@@ -44,7 +44,7 @@ async def test_large_bodies_share_one_flush_and_one_write(store: SqliteStore, fi
     tasks = [asyncio.create_task(put(store, f"m{number}", b"x" * 20_000)) for number in range(20)]
     await asyncio.sleep(0)
 
-    files.let_commits_go()
+    files.let_go()
     await asyncio.gather(first, *tasks)
 
     assert files.done["flush"] - flushes == 1
@@ -59,7 +59,7 @@ async def test_nobody_is_answered_before_the_commit(store: SqliteStore, files: S
     assert not first.done()
     assert not second.done()
     assert await store.entries() == ()  # nor is anything seen
-    files.let_commits_go()
+    files.let_go()
     await asyncio.gather(first, second)
     assert len(await store.entries()) == 1
 
@@ -81,7 +81,7 @@ async def test_a_refused_change_leaves_its_neighbours_alone(store: SqliteStore, 
     ]
     await asyncio.sleep(0)
 
-    files.let_commits_go()
+    files.let_go()
     answers = await asyncio.gather(first, *tasks, return_exceptions=True)
 
     assert [isinstance(answer, LeaseLost) for answer in answers[1:]] == [False, True] * 5
@@ -99,7 +99,7 @@ async def test_a_change_that_the_database_refuses_leaves_its_neighbours_alone(
     ]
     await asyncio.sleep(0)
 
-    files.let_commits_go()
+    files.let_go()
     answers = await asyncio.gather(first, *tasks, return_exceptions=True)
 
     assert [isinstance(answer, ValueError) for answer in answers[1:]] == [True] + [False] * 4 + [True] * 5
@@ -117,7 +117,7 @@ async def test_a_cancelled_caller_does_not_stop_the_change(store: SqliteStore, f
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    files.let_commits_go()
+    files.let_go()
     await first
     await store.append(record("after"))
 

@@ -83,6 +83,24 @@ async def test_a_body_larger_than_a_segment_goes_over_several(store: SqliteStore
     assert len(segments(folder)) >= 4
 
 
+async def test_a_segment_may_fill_up_while_it_is_flushed(store: SqliteStore, files: ScriptedFiles) -> None:
+    """Its file must not be closed under the flush."""
+    await put(store, "m1", BODY)
+    files.hold("flush")
+    flushed = asyncio.create_task(put(store, "m2", BODY))
+    await asyncio.get_running_loop().run_in_executor(None, files.waiting.wait)
+    files._held = ""  # others may flush: a new segment is made
+    long = store.body_writer()
+    await long.write(bytes(1_500_000))
+
+    files.let_go()
+    await flushed
+    long.abandon()
+
+    await put(store, "m3", BODY)
+    assert await store.content(envelope("m2", BODY)) == BODY
+
+
 async def test_abandoned_bodies_give_their_room_back(store: SqliteStore, folder: Path) -> None:
     for _ in range(100):
         body = store.body_writer()
@@ -103,6 +121,7 @@ async def test_a_body_abandoned_in_the_middle_of_a_write_gives_its_room_back(
         body.abandon()
         with pytest.raises(asyncio.CancelledError):
             await task
+        await asyncio.get_running_loop().run_in_executor(store._spool, lambda: None)
 
     await put(store, "m1", BODY)
     assert len(segments(folder)) <= 3
@@ -203,7 +222,7 @@ async def test_segments_of_another_size_are_read_and_then_removed(
     folder: Path, key: QueueKey, files: ScriptedFiles, opener: Opener
 ) -> None:
     store = await opener()
-    (leased,) = await put(store, "m1", BODY, lease_until=SOON)
+    await put(store, "m1", BODY)
     await store.close()
     (old,) = segments(folder)
 
@@ -213,6 +232,8 @@ async def test_segments_of_another_size_are_read_and_then_removed(
     try:
         assert await other.content(envelope("m1", BODY)) == BODY
         await put(other, "m2", BODY)
+        leased = await other.claim("m1.0", SOON, minutes(9))
+        assert leased is not None
         await finish(other, leased)
         assert old not in segments(folder)
         assert await other.content(envelope("m2", BODY)) == BODY

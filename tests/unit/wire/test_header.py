@@ -14,7 +14,6 @@ from gateway.wire.header import (
     long_line,
     remove_fields,
     split,
-    unfold,
 )
 
 MESSAGE = (
@@ -72,11 +71,6 @@ def test_a_folded_line_may_hold_nothing_but_blanks() -> None:
 def test_what_readers_could_understand_in_two_ways_is_refused(block: bytes, words: str) -> None:
     with pytest.raises(HeaderError, match=words):
         fields(block)
-
-
-def test_unfolding_leaves_one_line_alone() -> None:
-    assert unfold(b"a\r\n b") == b"a b"
-    assert unfold(b"a b") == b"a b"
 
 
 def test_a_message_without_the_fields_comes_back_as_it_is() -> None:

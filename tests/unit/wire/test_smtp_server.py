@@ -303,6 +303,11 @@ def test_a_command_of_the_greatest_length_passes_and_a_longer_one_ends_the_sessi
     assert driver.closed.reason is CloseReason.LINE_TOO_LONG
 
 
+def test_a_command_of_the_greatest_length_may_be_cut_inside_its_crlf() -> None:
+    driver = Driver().hello()
+    assert driver.codes(b"NOOP " + b"x" * (COMMAND_LIMIT - 5) + b"\r", b"\n") == [250]
+
+
 def test_an_endless_command_ends_the_session_before_it_has_grown() -> None:
     driver = Driver().hello()
     fed = 0
@@ -425,6 +430,14 @@ def test_content_above_the_limit_is_thrown_away_and_refused() -> None:
     driver.feed(MAIL + RCPT + b"DATA\r\n")
     assert driver.codes(b"12345678\r\n.\r\n") == [250]
     assert driver.messages == [b"12345678\r\n"]
+
+
+def test_content_that_is_both_malformed_and_too_large_gets_one_answer_however_it_is_cut() -> None:
+    wire = b"a\nb" + b"x" * 20 + b"\r\n.\r\n"
+    for pieces in ([wire], [wire[at : at + 1] for at in range(len(wire))]):
+        driver = Driver(msgspec.structs.replace(SETTINGS, size_limit=10, discard_limit=100)).hello()
+        driver.feed(MAIL + RCPT + b"DATA\r\n")
+        assert driver.codes(*pieces) == [552]
 
 
 def test_far_too_much_content_ends_the_session() -> None:
