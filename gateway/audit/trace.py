@@ -51,13 +51,24 @@ def story(
     """
     needle = f'"message":"{message}"'.encode()
     events: dict[str, StoryEvent] = {}
+    names = _recipients(opened or {})
     for shard in shards(folder) if folder.is_dir() else ():
         for index, data in records_with(shard, published(shard).size, (needle,)):
-            _add(events, data, message, shard.name, index, opened or {})
+            _add(events, data, message, shard.name, index, opened or {}, names)
     for leaf in unsealed:
         if needle in leaf.data:
-            _add(events, leaf.data, message, None, None, opened or {})
+            _add(events, leaf.data, message, None, None, opened or {}, names)
     return tuple(events.values())
+
+
+def _recipients(opened: Opened) -> tuple[str, ...]:
+    """The recipients by number, where the vault gave the envelope."""
+    for values in opened.values():
+        for value in values:
+            if value.field == "envelope":
+                envelope = msgspec.json.decode(value.value, type=Envelope)
+                return tuple(str(recipient.address) for recipient in envelope.recipients)
+    return ()
 
 
 def messages(
@@ -113,11 +124,14 @@ def _add(
     shard: str | None,
     index: int | None,
     opened: Opened,
+    names: tuple[str, ...],
 ) -> None:
     frame, body = read_record(data)
     if frame.message != message or frame.id in events:
         return
     values = {value.field: _text(value) for value in opened.get(frame.id, ())}
+    if frame.errand is not None and frame.errand < len(names):
+        values.setdefault("recipient", names[frame.errand])
     events[frame.id] = StoryEvent(
         at=frame.at,
         type=frame.type,

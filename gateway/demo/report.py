@@ -48,7 +48,7 @@ def row(expected: Expectation, stories: Sequence[Mapping[str, Any]], waiting: Ma
     found = Row(recipient=expected.recipient, expected=expected)
     for story in stories:
         for event in story["events"]:
-            if event["values"].get("recipient", expected.recipient) == expected.recipient:
+            if event["values"].get("recipient") == expected.recipient:
                 found = _after(found, event)
     state = waiting.get(expected.recipient)
     if state is not None and found.decision is not None:

@@ -235,6 +235,7 @@ def _context(ca_file: str | None, min_version: str, ciphers: str, _stamped: tupl
     context.set_tls13_ciphersuites(suites13.encode("ascii"))
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # some 25 KiB less for each kept connection
     if ca_file is None:
         context.set_default_verify_paths()
     else:

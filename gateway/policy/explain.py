@@ -22,7 +22,7 @@ _NOTES = {
 
 def explain_data(decision: Decision) -> dict[str, Any]:
     """The whole decision as plain data for JSON; `decision` is its one word."""
-    plain: dict[str, Any] = msgspec.to_builtins(decision)
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(decision))
     plain.pop("type", None)
     return {"decision": decision_word(decision), **plain}
 

@@ -64,10 +64,9 @@ def can_hold(condition: Condition | None, lists: Lists, *, negated: bool = False
         case AllOf(parts=parts) | AnyOf(parts=parts):
             if isinstance(condition, AllOf) is negated:
                 return any(can_hold(part, lists, negated=negated) for part in parts)
-            if not all(can_hold(part, lists, negated=negated) for part in parts):
-                return False
-            together = [literal for part in parts for literal in _surely(part, negated)]
-            return not any(_exclude(one, other, lists) for one, other in combinations(together, 2))
+            return all(can_hold(part, lists, negated=negated) for part in parts) and _compatible(
+                parts, lists, negated
+            )
         case _:
             return not _never(condition, lists, negated=negated)
 
@@ -76,6 +75,32 @@ def together(one: Condition | None, other: Condition | None, lists: Lists) -> bo
     """Whether both can be true of the same message to the same recipient."""
     parts = tuple(each for each in (one, other) if each is not None)
     return can_hold(AllOf(parts), lists) if parts else True
+
+
+def _compatible(parts: tuple[Condition, ...], lists: Lists, negated: bool) -> bool:
+    """Whether all these parts can be true together, as far as pairs of literals tell, one level of choices deep."""
+    always = [literal for part in parts for literal in _surely(part, negated)]
+    if any(_exclude(one, other, lists) for one, other in combinations(always, 2)):
+        return False
+    return all(
+        any(_fits(branch, always, lists, negated) for branch in _branches(part, negated)) for part in parts
+    )
+
+
+def _fits(branch: Condition, always: list[Literal], lists: Lists, negated: bool) -> bool:
+    literals = [*_surely(branch, negated)]
+    return not any(_exclude(one, other, lists) for one in literals for other in always)
+
+
+def _branches(condition: Condition, negated: bool) -> tuple[Condition, ...]:
+    """The choices of which one must be true; a condition without choices is its only one."""
+    match condition:
+        case AnyOf(parts=parts) if not negated:
+            return parts
+        case AllOf(parts=parts) if negated:
+            return parts
+        case _:
+            return (condition,)
 
 
 def _surely(condition: Condition, negated: bool) -> Iterator[Literal]:

@@ -40,9 +40,6 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
     record: Record = Record()
 
 
-Leased = Work  # an errand that is the caller's to work on until the lease ends
-
-
 class QueueEntry(msgspec.Struct, frozen=True):
     """An errand as a list shows it. `leased_until` is None where nobody works on it."""
 
@@ -166,7 +163,7 @@ class Store(Protocol):
         *,
         progress: tuple[Progress, ...],
         lease_until: datetime | None,
-    ) -> tuple[Leased, ...]:
+    ) -> tuple[Work, ...]:
         """Body, envelope, one errand a recipient (`progress` in their order) and the leaves are durable when it
         returns.
 
@@ -174,7 +171,7 @@ class Store(Protocol):
         nothing comes back. Whatever it raises, the body is spent.
         """
 
-    async def lease(self, now: datetime, until: datetime, limit: int) -> tuple[Leased, ...]:
+    async def lease(self, now: datetime, until: datetime, limit: int) -> tuple[Work, ...]:
         """Errands that are due and that nobody works on, oldest due first and fair over destination domains.
 
         These are QUEUED errands past `due_at`, HELD ones past theirs (expired), and SENDING ones whose lease ran
@@ -211,7 +208,7 @@ class Store(Protocol):
 
     async def counts(self) -> Counts: ...
 
-    async def claim(self, errand: str, now: datetime, until: datetime) -> Leased | None:
+    async def claim(self, errand: str, now: datetime, until: datetime) -> Work | None:
         """A lease on one errand, due or not; None where it is not there, is damaged, or somebody holds it."""
 
     async def next_due(self) -> datetime | None:

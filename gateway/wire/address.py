@@ -21,12 +21,14 @@ ADDRESS_LIMIT = 254  # octets: a path of 256 less its brackets, RFC 5321 section
 ENVID_LIMIT = 100  # characters, RFC 3461 section 4.4
 ORCPT_LIMIT = 500  # characters, RFC 3461 section 4.2
 
-# What nearly every path is: the grammar without quotes, literals, routes and anything that is not ASCII. It gives what
-# the grammar gives, several times as fast.
-_COMMON_PATH = re.compile(
-    rb"<([A-Za-z0-9_+=-]++(?:\.[A-Za-z0-9_+=-]++)*+)@"
-    rb"((?:(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?!xn--)[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)>(?=\Z| )"
+# What nearly every address is: the grammar without quotes, literals and anything that is not ASCII or not lower case in
+# the domain. It gives what the grammar gives, several times as fast.
+_COMMON = (
+    r"([A-Za-z0-9_+=-]++(?:\.[A-Za-z0-9_+=-]++)*+)@"
+    r"((?:(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?!xn--)[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)"
 )
+_COMMON_ADDRESS = re.compile(_COMMON)
+_COMMON_PATH = re.compile(rf"<{_COMMON}>(?=\Z| )".encode())
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\x80-\U0010ffff-]+")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -60,12 +62,10 @@ def parse_domain(text: str) -> str:
 
 def parse_address(text: str) -> Address:
     """A mailbox `local@domain`; the domain may be an address literal, the local part quoted or non-ASCII."""
-    local, domain = _split_mailbox(text)
-    _check_local(local)
-    parsed = _parse_literal(domain) if domain.startswith("[") else parse_domain(domain)
-    if len(local.encode()) + 1 + len(parsed) > ADDRESS_LIMIT:
-        raise AddressError("address is too long")
-    return Address(local, parsed)
+    common = _COMMON_ADDRESS.fullmatch(text)
+    if common and common.end(1) <= LOCAL_LIMIT and len(text) <= ADDRESS_LIMIT:
+        return Address(common[1], common[2])
+    return _parse_any(text)
 
 
 def parse_path(argument: bytes, *, smtputf8: bool, strict: bool = True) -> tuple[Address | None, bytes]:
@@ -133,7 +133,7 @@ def check_orcpt(value: str, *, smtputf8: bool) -> str:
     if len(value) > ORCPT_LIMIT:
         raise AddressError("ORCPT is too long")
     if kind.lower() != "utf-8":
-        decode_xtext(original)
+        _check_original(original)
         return value
     if not original.isascii() and not smtputf8:
         raise AddressError("non-ASCII ORCPT without the SMTPUTF8 parameter")
@@ -168,6 +168,15 @@ def parse_ret(value: str) -> str:
     if word not in {"FULL", "HDRS"}:
         raise AddressError("RET takes FULL or HDRS")
     return word
+
+
+def _parse_any(text: str) -> Address:
+    local, domain = _split_mailbox(text)
+    _check_local(local)
+    parsed = _parse_literal(domain) if domain.startswith("[") else parse_domain(domain)
+    if len(local.encode()) + 1 + len(parsed) > ADDRESS_LIMIT:
+        raise AddressError("address is too long")
+    return Address(local, parsed)
 
 
 def _plain(label: str) -> bool:
@@ -265,6 +274,18 @@ def _without_route(text: str) -> str:
             raise AddressError("malformed source route")
         parse_domain(hop[1:])
     return mailbox
+
+
+def _check_original(value: str) -> None:
+    """Xtext may stand for UTF-8 here: Postfix 3.7 writes `rfc822;+CE+B1@...` for the recipients of SMTPUTF8 mail."""
+    if not _XTEXT.fullmatch(value):
+        raise AddressError("malformed xtext in ORCPT")
+    try:
+        text = _XTEXT_CODE.sub(lambda match: chr(int(match[1], 16)), value).encode("latin-1").decode()
+    except UnicodeDecodeError:
+        raise AddressError("ORCPT hides octets that are no text") from None
+    if not _printable(text):
+        raise AddressError("ORCPT hides a control character")
 
 
 def _decode_unitext(value: str) -> str:

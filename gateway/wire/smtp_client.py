@@ -49,7 +49,8 @@ class ClientDialogue:
         self._starttls = starttls
         self._parser = ReplyParser()
         self._awaited: deque[str] = deque(("greeting",))  # what left and was not answered yet
-        self._commands: list[tuple[str, bytes]] = []  # what has not left yet
+        self._commands = b""  # what has not left yet,
+        self._asked: tuple[str, ...] = ()  # and which replies it will ask for
         self._transaction: Transaction | None = None
         self._mail: Reply | None = None
         self._rcpt: list[Reply | None] = []
@@ -91,9 +92,8 @@ class ClientDialogue:
         if self.phase is Phase.DEAD:
             return b""
         if self._commands:
-            octets = b"".join(command for _, command in self._commands)
-            self._awaited.extend(label for label, _ in self._commands)
-            self._commands.clear()
+            octets, self._commands = self._commands, b""
+            self._awaited.extend(self._asked)
             return octets
         if self.phase is not Phase.CONTENT:
             return b""
@@ -124,11 +124,12 @@ class ClientDialogue:
         assert self.alive, self.phase
         if (reason := obstacle(transaction, self.extensions, secured=self.secured)) is not None:
             return reason
-        commands = [("mail", mail_command(transaction, self.extensions))]
+        commands = [mail_command(transaction, self.extensions)]
         if self._pipelining:
-            commands += [("rcpt", rcpt_command(one, self.extensions)) for one in transaction.recipients]
-            commands.append(("data", b"DATA\r\n"))
-        self._commands = commands
+            commands += [rcpt_command(recipient, self.extensions) for recipient in transaction.recipients]
+            commands.append(b"DATA\r\n")
+        self._commands = b"".join(commands)
+        self._asked = ("mail", *("rcpt",) * (len(commands) - 2), "data") if self._pipelining else ("mail",)
         self.phase = Phase.MAIL
         self._transaction = transaction
         self.replies = self._mail = self._data = self._final = None
@@ -345,7 +346,8 @@ class ClientDialogue:
 
     def _send(self, phase: Phase, label: str, command: bytes) -> None:
         self.phase = phase
-        self._commands.append((label, command))
+        self._commands = command
+        self._asked = (label,)
 
 
 def _is(reply: Reply | None, *classes: int) -> bool:

@@ -13,14 +13,13 @@ import msgspec
 from gateway.model.audit import Leaf, Record, SealedValues
 from gateway.model.envelope import Envelope, Errand
 from gateway.model.problem import Problem
-from gateway.model.progress import FINAL, Lease, Progress, State, is_legal
+from gateway.model.progress import FINAL, Lease, Progress, State, Work, is_legal
 from gateway.store.contract import (
     EVERYTHING,
     BodyWriter,
     Corrupt,
     Counts,
     EntryFilter,
-    Leased,
     LeaseLost,
     Mistake,
     NewMessage,
@@ -83,7 +82,7 @@ class MemoryStore:
         *,
         progress: tuple[Progress, ...],
         lease_until: datetime | None,
-    ) -> tuple[Leased, ...]:
+    ) -> tuple[Work, ...]:
         if not isinstance(body, MemoryBody):
             raise Mistake("this body belongs to another store")
         if body.spent:
@@ -99,10 +98,10 @@ class MemoryStore:
             return ()
         rows = (self.rows[envelope.id, number] for number in range(len(progress)))
         return tuple(
-            Leased(Lease(row.errand.id, row.fence, lease_until), row.errand, row.progress) for row in rows
+            Work(Lease(row.errand.id, row.fence, lease_until), row.errand, row.progress) for row in rows
         )
 
-    async def lease(self, now: datetime, until: datetime, limit: int) -> tuple[Leased, ...]:
+    async def lease(self, now: datetime, until: datetime, limit: int) -> tuple[Work, ...]:
         self._must_be_well()
         for row in self.rows.values():
             if row.until is not None and row.until <= now:
@@ -117,7 +116,7 @@ class MemoryStore:
         turns = [row for turn in range(len(due)) for line in lines.values() for row in line[turn : turn + 1]]
         return tuple(self._lease(row, until) for row in turns[: max(0, limit)])
 
-    async def claim(self, errand: str, now: datetime, until: datetime) -> Leased | None:
+    async def claim(self, errand: str, now: datetime, until: datetime) -> Work | None:
         self._must_be_well()
         row = self.rows.get(_key(errand))
         if row is None or (row.until is not None and row.until > now):
@@ -258,10 +257,10 @@ class MemoryStore:
         for value in record.sealed:
             self.sealed[value.message, value.leaf] = value
 
-    def _lease(self, row: _Row, until: datetime) -> Leased:
+    def _lease(self, row: _Row, until: datetime) -> Work:
         row.fence += 1
         row.until = until
-        return Leased(Lease(row.errand.id, row.fence, until), row.errand, row.progress)
+        return Work(Lease(row.errand.id, row.fence, until), row.errand, row.progress)
 
     def _held(self, lease: Lease) -> _Row:
         row = self.rows.get(_key(lease.errand))

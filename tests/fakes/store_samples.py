@@ -10,8 +10,8 @@ import msgspec
 from gateway.model.address import Address
 from gateway.model.audit import Leaf, Record, SealedValues
 from gateway.model.envelope import Client, Envelope, Recipient
-from gateway.model.progress import Progress, State
-from gateway.store.contract import Leased, NewMessage, Store
+from gateway.model.progress import Progress, State, Work
+from gateway.store.contract import NewMessage, Store
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=5)
@@ -62,7 +62,7 @@ def notice(message: str, content: bytes = b"Subject: notice\r\n\r\nheld\r\n", *l
     )
 
 
-def moved(leased: Leased, state: State, **changes: object) -> Progress:
+def moved(leased: Work, state: State, **changes: object) -> Progress:
     """The progress that a worker would commit next."""
     return msgspec.structs.replace(leased.progress, state=state, **changes)
 
@@ -76,7 +76,7 @@ async def put(
     lease_until: datetime | None = None,
     leaves: Record = Record(),  # noqa: B008 - frozen
     piece: int = 50_000,
-) -> tuple[Leased, ...]:
+) -> tuple[Work, ...]:
     """Accept one message whose errands are all due at `due`."""
     body = store.body_writer()
     for start in range(0, len(content), piece):

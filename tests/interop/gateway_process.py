@@ -109,9 +109,15 @@ def gateway(home: Path, authority: Authority, sink: Sink, domains: Sequence[str]
     with _name_server(sink.host, domains) as dns:
         running.config_file.write_text(
             _CONFIGURATION.format(
-                hostname=HOSTNAME, policy=ROOT / "policies/baseline.toml", address=_ADDRESS, port=running.port,
-                certificate=certificate, dns=dns, ca_file=authority.ca_file, sink_port=sink.port,
-            )  # fmt: skip
+                hostname=HOSTNAME,
+                policy=ROOT / "policies/baseline.toml",
+                address=_ADDRESS,
+                port=running.port,
+                certificate=certificate,
+                dns=dns,
+                ca_file=authority.ca_file,
+                sink_port=sink.port,
+            )
         )
         try:
             command = [*_SEALGATE, "run", "--config", str(running.config_file)]
@@ -139,7 +145,9 @@ def _name_server(mx_address: str, domains: Sequence[str]) -> Iterator[str]:
             up.set()
             await stop.wait()
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="name server", daemon=True)
+    thread = threading.Thread(
+        target=loop.run_until_complete, args=(serve(),), name="name server", daemon=True
+    )
     thread.start()
     try:
         assert up.wait(30), "the name server does not start"

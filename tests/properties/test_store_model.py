@@ -13,8 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gateway.model.progress import State
-from gateway.store.contract import EntryFilter, Leased, LeaseLost, Mistake, NewMessage, Store
+from gateway.model.progress import State, Work
+from gateway.store.contract import EntryFilter, LeaseLost, Mistake, NewMessage, Store
 from gateway.store.keys import make_key_file
 from gateway.store.sqlite.opening import StoreSettings, open_store
 from gateway.store.sqlite.store import SqliteStore
@@ -45,7 +45,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store: SqliteStore
         self.number = 0
         self.now = 0
-        self.leases: list[Leased] = []
+        self.leases: list[Work] = []
         self.contents: dict[str, bytes] = {}
 
     @initialize()
@@ -100,7 +100,7 @@ class StoreMachine(RuleBasedStateMachine):
     def claim(self, pick: int) -> None:
         name = self.pick_errand(pick)
         claimed = self.both(lambda store: store.claim(name, minutes(self.now), minutes(self.now + 5)))
-        if isinstance(claimed, Leased):
+        if isinstance(claimed, Work):
             self.leases.append(claimed)
 
     @rule(
@@ -182,7 +182,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-def _name(leased: Leased) -> str:
+def _name(leased: Work) -> str:
     return leased.errand.id
 
 

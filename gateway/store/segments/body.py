@@ -1,5 +1,4 @@
-"""Takes one body from a session: up to a frame stays in memory, what is beyond goes to the segments while it
-arrives."""
+"""Takes one body from a session: a few frames stay in memory, what is beyond goes to the segments while it arrives."""
 
 from __future__ import annotations
 
@@ -17,6 +16,9 @@ from gateway.store.segments.pool import Frame, SegmentPool
 _EASE_OCTETS = (
     4 * 1024 * 1024
 )  # a long body is flushed every so often, so that its end does not hold everybody up
+_RETAINED_SPILL = (
+    4 * FRAME_OCTETS
+)  # a body that is kept in plain takes its memory anyway: fewer, longer writes
 RETAINED_OCTETS = 2 * 1024 * 1024  # of one body kept in plain for the fast path
 
 Away = Callable[[Callable[[], None]], "asyncio.Future[None]"]
@@ -44,10 +46,6 @@ class Spent(msgspec.Struct, frozen=True):
     @property
     def inline(self) -> bool:
         return not self.written and self.size <= INLINE_OCTETS
-
-    @property
-    def last_frame(self) -> Frame:
-        return Frame(self.stream, len(self.written), last=True, text=self.rest)
 
 
 class SegmentBody:
@@ -87,7 +85,7 @@ class SegmentBody:
         self._held.append(piece)
         self._held_octets += len(piece)
         self._retain(piece)
-        if self._held_octets > FRAME_OCTETS:
+        if self._held_octets > (FRAME_OCTETS if self._plain is None else _RETAINED_SPILL):
             await self._spill()
 
     def abandon(self) -> None:

@@ -10,8 +10,7 @@ import apsw
 import msgspec
 
 from gateway.model.envelope import Envelope, Errand
-from gateway.model.progress import MOVES, Lease, Progress, State
-from gateway.store.contract import Leased
+from gateway.model.progress import MOVES, Lease, Progress, State, Work
 from gateway.store.sealing import Damaged, Keyring
 from gateway.store.segments.frame import Located
 
@@ -132,11 +131,11 @@ def open_located(blob: bytes) -> Located:
         raise Damaged(f"the place of a body cannot be read: {error}") from error
 
 
-def open_leased(keyring: Keyring, raw: RawLease, until: datetime, envelope: Envelope | None = None) -> Leased:
+def open_leased(keyring: Keyring, raw: RawLease, until: datetime, envelope: Envelope | None = None) -> Work:
     """Raises `Damaged`. `envelope` spares opening it again for each of a message's errands."""
     envelope = envelope or open_envelope(keyring, raw.message, raw.envelope)
     errand = Errand(envelope, raw.number)
     if raw.number >= len(envelope.recipients):
         raise Damaged(f"{errand.id} has no recipient")
     progress = open_progress(keyring, raw.message, raw.number, raw.progress)
-    return Leased(Lease(errand.id, raw.fence, until), errand, progress)
+    return Work(Lease(errand.id, raw.fence, until), errand, progress)

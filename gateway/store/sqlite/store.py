@@ -18,14 +18,13 @@ import apsw
 
 from gateway.model.audit import Leaf, Record, SealedValues
 from gateway.model.envelope import Envelope, Errand
-from gateway.model.progress import Lease, Progress
+from gateway.model.progress import Lease, Progress, Work
 from gateway.store.cache import PlainCache
 from gateway.store.contract import (
     EVERYTHING,
     BodyWriter,
     Counts,
     EntryFilter,
-    Leased,
     Mistake,
     NewMessage,
     QueueEntry,
@@ -129,7 +128,7 @@ class SqliteStore:
         *,
         progress: tuple[Progress, ...],
         lease_until: datetime | None,
-    ) -> tuple[Leased, ...]:
+    ) -> tuple[Work, ...]:
         if not isinstance(body, SegmentBody):
             raise Mistake("this body belongs to another store")
         digest = body.sha256
@@ -150,13 +149,13 @@ class SqliteStore:
             return ()
         errands = (Errand(envelope, number) for number in range(len(progress)))
         return tuple(
-            Leased(first_lease(errand.id, lease_until), errand, each)
+            Work(first_lease(errand.id, lease_until), errand, each)
             for errand, each in zip(errands, progress, strict=True)
         )
 
     # ---- the queue
 
-    async def lease(self, now: datetime, until: datetime, limit: int) -> tuple[Leased, ...]:
+    async def lease(self, now: datetime, until: datetime, limit: int) -> tuple[Work, ...]:
         if limit <= 0:
             return ()
         raws: tuple[RawLease, ...] = await self._submit(TakeDue(now, until, limit, self._rota))
@@ -167,7 +166,7 @@ class SqliteStore:
             await self._submit(SetAside(raw.message, raw.number, raw.fence))
         return opened
 
-    async def claim(self, errand: str, now: datetime, until: datetime) -> Leased | None:
+    async def claim(self, errand: str, now: datetime, until: datetime) -> Work | None:
         raw: RawLease | None = await self._submit(Claim(errand, now, until))
         if raw is None:
             return None
@@ -278,10 +277,10 @@ class SqliteStore:
 
     def _open_all(
         self, raws: tuple[RawLease, ...], until: datetime
-    ) -> tuple[tuple[Leased, ...], tuple[RawLease, ...]]:
+    ) -> tuple[tuple[Work, ...], tuple[RawLease, ...]]:
         """Errands that open, and those that are damaged."""
         envelopes: dict[str, Envelope] = {}
-        opened: list[Leased] = []
+        opened: list[Work] = []
         damaged: list[RawLease] = []
         for raw in raws:
             try:

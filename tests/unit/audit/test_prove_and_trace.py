@@ -20,7 +20,6 @@ from gateway.model.delivery import Deferred, Reply
 from gateway.model.envelope import Errand
 from gateway.model.problem import Problem
 from gateway.model.progress import State
-from tests.unit.audit.test_verify import trust_of
 from tests.unit.audit.world import (
     ALICE,
     BOB,
@@ -38,6 +37,7 @@ from tests.unit.audit.world import (
     recorder,
     seal_all,
     send,
+    trust_of,
 )
 
 

@@ -1,10 +1,9 @@
-"""The sealer: killed at every step and started again, and everything that must make it halt."""
+"""The sealer: what it seals, and everything that must make it halt."""
 
 from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,114 +14,23 @@ from gateway.audit.disk import Contradiction, Disk, create
 from gateway.audit.ed25519 import KeyFileError, load_key, make_key
 from gateway.audit.head import parse_head
 from gateway.audit.layout import split_kept
-from gateway.audit.report import VerifyReport
 from gateway.audit.shard import Halted, Shard
 from gateway.audit.tree import Tree
-from gateway.audit.verify import verify
 from gateway.model.audit import Leaf, Record
 from tests.unit.audit.world import (
     START,
     Clock,
     Queue,
     day,
+    good,
+    leaves_in,
     message_records,
     recorder,
     seal_all,
     sealer,
     settings,
+    write_queue,
 )
-
-
-class PowerCut(BaseException):
-    """The machine stops here."""
-
-
-class FailingDisk(Disk):
-    """A disk whose power fails before or after its n-th step; names not yet synced may be lost with it."""
-
-    def __init__(self, fail_at: int, *, after: bool, lose_names: bool) -> None:
-        self._left = fail_at
-        self._after = after
-        self._lose = lose_names
-        self._undo: list[tuple[Path, Callable[[], None]]] = []
-        self.steps = 0
-
-    def _step(self, action: Callable[[], None]) -> None:
-        self.steps += 1
-        self._left -= 1
-        if self._left == 0 and not self._after:
-            self._cut()
-        action()
-        if self._left == 0:
-            self._cut()
-
-    def _cut(self) -> None:
-        if self._lose:
-            for _, undo in reversed(self._undo):
-                undo()
-        raise PowerCut
-
-    def write(self, path: Path, data: bytes, mode: int = 0o644) -> None:
-        def torn() -> None:
-            super(FailingDisk, self).write(path, data[: len(data) // 2], mode)
-
-        if self._left == 1 and not self._after:
-            torn()
-        self._step(lambda: super(FailingDisk, self).write(path, data, mode))
-
-    def link(self, old: Path, new: Path) -> None:
-        def act() -> None:
-            super(FailingDisk, self).link(old, new)
-            self._undo.append((new.parent, lambda: new.unlink(missing_ok=True)))
-
-        self._step(act)
-
-    def rename(self, old: Path, new: Path) -> None:
-        before = new.read_bytes() if new.exists() else None
-
-        def undo() -> None:
-            new.unlink() if before is None else new.write_bytes(before)
-
-        def act() -> None:
-            super(FailingDisk, self).rename(old, new)
-            self._undo.append((new.parent, undo))
-
-        self._step(act)
-
-    def append(self, path: Path, data: bytes) -> None:
-        if self._left == 1 and not self._after:
-            super().append(path, data[: len(data) // 2])
-        self._step(lambda: super(FailingDisk, self).append(path, data))
-
-    def remove(self, path: Path) -> None:
-        self._step(lambda: super(FailingDisk, self).remove(path))
-
-    def sync_folder(self, path: Path) -> None:
-        def act() -> None:
-            super(FailingDisk, self).sync_folder(path)
-            self._undo = [(folder, undo) for folder, undo in self._undo if folder != path]
-
-        self._step(act)
-
-
-def write_queue(messages: int = 3, at: datetime = START) -> Queue:
-    queue, make = Queue(), recorder()
-    for number in range(messages):
-        queue.add(*message_records(make, number, at))
-    return queue
-
-
-def leaves_in(folder: Path) -> list[bytes]:
-    from gateway.audit.folder import published, records_with, shards
-
-    return [data for shard in shards(folder) for _, data in records_with(shard, published(shard).size, ())]
-
-
-def good(folder: Path) -> VerifyReport:
-    report = verify(folder / "audit")
-    assert report.ok, report.lines()
-    assert not [one for one in report.findings if one.kind.word in {"EXTRA", "UNSEALED"}], report.lines()
-    return report
 
 
 async def test_everything_queued_is_sealed_in_order(tmp_path: Path) -> None:
@@ -132,57 +40,6 @@ async def test_everything_queued_is_sealed_in_order(tmp_path: Path) -> None:
     assert leaves_in(tmp_path / "audit")[1:] == wanted
     assert good(tmp_path).records == len(wanted) + 1
     assert len(queue.rows) == 1  # the last one stays, as the anchor between queue and log
-
-
-@pytest.mark.parametrize("lose_names", [False, True])
-@pytest.mark.parametrize("after", [False, True])
-async def test_power_may_fail_at_any_step_and_nothing_is_lost(
-    tmp_path: Path, after: bool, lose_names: bool
-) -> None:
-    """First run of a log, then a second batch, cut at each step in turn; the next start completes it."""
-    for fail_at in range(1, 200):
-        folder = tmp_path / str(fail_at)
-        folder.mkdir()
-        settings(folder)
-        queue = write_queue()
-        wanted = [leaf.data for _, leaf in queue.rows]
-        disk = FailingDisk(fail_at, after=after, lose_names=lose_names)
-        finished = False
-        try:
-            work = sealer(folder, queue, Clock(), disk)
-            try:
-                await work.open()
-                await work.seal()
-                more = message_records(recorder(2), 7)
-                queue.add(*more)
-                wanted += [leaf.data for record in more for leaf in record.leaves]
-                await work.seal()
-                work.close()
-                finished = True
-            finally:
-                work._let_go()
-        except PowerCut:
-            pass
-        await seal_all(folder, queue, Clock())
-        assert [data for data in leaves_in(folder / "audit") if b"audit.recovery" not in data][
-            1:
-        ] == wanted, fail_at
-        good(folder)
-        if finished:
-            assert fail_at > 30
-            return
-        shutil.rmtree(folder)
-    raise AssertionError("the run never got through")
-
-
-async def test_a_torn_tail_of_kept_checkpoints_is_cut_and_recorded(tmp_path: Path) -> None:
-    queue = await day(tmp_path)
-    kept = tmp_path / "audit/gw1-2026/checkpoints.log"
-    with kept.open("ab") as file:
-        file.write(b"\0\0\1\0half a note")
-    await seal_all(tmp_path, queue, Clock())
-    assert b'"type":"audit.recovery"' in leaves_in(tmp_path / "audit")[-1]
-    good(tmp_path)
 
 
 async def test_starting_again_changes_nothing(tmp_path: Path) -> None:
@@ -351,38 +208,6 @@ async def test_the_year_turns_and_the_new_shard_names_the_old(tmp_path: Path) ->
     report = good(tmp_path)
     assert [(shard.name, shard.size) for shard in report.shards] == [("gw1-2026", 4), ("gw1-2027", 7)]
     assert parse_head((tmp_path / "head").read_bytes()).shard == "gw1-2027"
-
-
-@pytest.mark.parametrize("clock_back", [0, 3])
-@pytest.mark.parametrize("after", [False, True])
-async def test_power_may_fail_while_the_year_turns(tmp_path: Path, after: bool, clock_back: int) -> None:
-    """And the clock may be found turned back afterwards: a shard that was closed stays closed."""
-    for fail_at in range(1, 200):
-        folder = tmp_path / str(fail_at)
-        folder.mkdir()
-        clock = Clock(datetime(2026, 12, 31, tzinfo=UTC))
-        queue = write_queue(1, clock())
-        await seal_all(folder, queue, clock)
-        clock.pass_by(days=2)
-        queue.add(*message_records(recorder(5), 5, clock()))
-        work = sealer(folder, queue, clock, FailingDisk(fail_at, after=after, lose_names=True))
-        try:
-            await work.open()
-            await work.seal()
-        except PowerCut:
-            work._let_go()
-        else:
-            work._let_go()
-            assert fail_at > 30
-            return
-        clock.pass_by(days=-clock_back)
-        await seal_all(folder, queue, clock)
-        report = good(folder)
-        if clock_back:
-            continue
-        repaired = sum(b"audit.recovery" in data for data in leaves_in(folder / "audit"))
-        assert [shard.size for shard in report.shards] == [6, 5 + repaired], fail_at
-    raise AssertionError("the run never got through")
 
 
 async def test_kept_checkpoints_grow_with_time_and_the_last_is_kept(tmp_path: Path) -> None:

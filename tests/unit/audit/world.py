@@ -12,9 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from gateway.audit.disk import Disk
 from gateway.audit.ed25519 import make_key
+from gateway.audit.folder import published, records_with, shards
 from gateway.audit.recorder import Recorder
+from gateway.audit.report import VerifyReport
 from gateway.audit.sealer import LogSettings, Sealer
 from gateway.audit.vault import VaultOpener, VaultSealer
+from gateway.audit.verify import verify
 from gateway.model.address import Address
 from gateway.model.audit import Leaf, Record, SealedValues
 from gateway.model.capability import Capability, HostPosture, MxHost, Offer, Route
@@ -250,3 +253,43 @@ async def day(folder: Path, messages: int = 3, *, batches: int = 1) -> Queue:
             queue.add(make.stopped("signal", clock()))
         await seal_all(folder, queue, clock)
     return queue
+
+
+def words(report: VerifyReport) -> set[str]:
+    """The kinds of findings in a report."""
+    return {kind.word for kind in report.counts}
+
+
+def trust_of(folder: Path) -> bytes:
+    """The trust file of somebody who was given the log's key by hand."""
+    conf = (folder / "audit/gw1-2026/log.conf").read_text()
+    key = next(line.split('"')[1] for line in conf.splitlines() if line.startswith("key"))
+    return f"log {key}\n".encode()
+
+
+async def log_of(folder: Path, *records: Record) -> VerifyReport:
+    """What verification says of a log that has just these records."""
+    queue = Queue()
+    queue.add(*records)
+    await seal_all(folder, queue, Clock())
+    return verify(folder / "audit")
+
+
+def write_queue(messages: int = 3, at: datetime = START) -> Queue:
+    queue, make = Queue(), recorder()
+    for number in range(messages):
+        queue.add(*message_records(make, number, at))
+    return queue
+
+
+def leaves_in(folder: Path) -> list[bytes]:
+    """All records under a signed head."""
+    return [data for shard in shards(folder) for _, data in records_with(shard, published(shard).size, ())]
+
+
+def good(folder: Path) -> VerifyReport:
+    """A report that has nothing to say against the folder, not even a file left over."""
+    report = verify(folder / "audit")
+    assert report.ok, report.lines()
+    assert not [one for one in report.findings if one.kind.word in {"EXTRA", "UNSEALED"}], report.lines()
+    return report

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.model.audit import Record
-from gateway.model.progress import Lease, State
-from gateway.store.contract import Leased, LeaseLost, Mistake
+from gateway.model.progress import Lease, State, Work
+from gateway.store.contract import LeaseLost, Mistake
 from gateway.store.keys import QueueKey
 from gateway.store.segments.body import SegmentBody
 from gateway.store.segments.frame import Extent, Located
@@ -26,7 +26,7 @@ from tests.unit.store.conftest import Opener
 BODY = os.urandom(100_000)  # nine of these fill a segment
 
 
-async def finish(store: SqliteStore, leased: Leased) -> None:
+async def finish(store: SqliteStore, leased: Work) -> None:
     await store.commit(leased.lease, moved(leased, State.DROPPED), Record(), keep_lease=False)
 
 

@@ -163,6 +163,7 @@ def test_dsn_parameters_are_checked_and_carried_as_they_came() -> None:
     assert check_orcpt("rfc822;Bob+2Bx@Y.example", smtputf8=False) == "rfc822;Bob+2Bx@Y.example"
     assert check_orcpt("utf-8;b\\x{E4}r@x.example", smtputf8=False) == "utf-8;b\\x{E4}r@x.example"
     assert check_orcpt("utf-8;bär@x.example", smtputf8=True) == "utf-8;bär@x.example"
+    assert check_orcpt("rfc822;+CE+B1@x.example", smtputf8=False) == "rfc822;+CE+B1@x.example"
     assert check_envid("AbC+2B") == "AbC+2B"
     assert parse_notify("never") == ("NEVER",)
     assert parse_notify("Success,DELAY") == ("SUCCESS", "DELAY")
@@ -177,6 +178,9 @@ def test_dsn_parameters_are_checked_and_carried_as_they_came() -> None:
         "rfc822;",
         "rf c;x",
         "rfc822;a+0Ab",
+        "rfc822;a+E4b",
+        "rfc822;a+C2+85b",
+        "rfc822;\xe4",
         "rfc822;" + "x" * 500,
         "utf-8;b\\x{0A}r",
         "utf-8;b\\x{D800}",
