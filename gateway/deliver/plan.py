@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.model.capability import MxHost, Route
 from gateway.model.problem import Problem
+from gateway.wire.destinations import Destinations
 from gateway.wire.endpoint import Endpoint
 
 MOST_ADDRESSES = 5  # in one attempt
@@ -51,7 +52,10 @@ def plan(route: Route, bounds: Bounds, shuffle: Shuffle) -> Plan:
     ]
     if ours:  # a host as good as ourselves or worse would hand the message back (RFC 5321 section 5.1)
         hosts = [host for host in hosts if host.preference < min(ours)]
-    reachable = [[address for address in _in_turns(host) if may_reach(address, bounds)] for host in hosts]
+    meant = route.source == "static"  # the configuration names it: that is permission enough
+    reachable = [
+        [address for address in _in_turns(host) if meant or may_reach(address, bounds)] for host in hosts
+    ]
     shares = _shares([len(addresses) for addresses in reachable])
     endpoints = tuple(
         Endpoint(host.name, address, host.port)
@@ -63,10 +67,7 @@ def plan(route: Route, bounds: Bounds, shuffle: Shuffle) -> Plan:
 
 def may_reach(address: str, bounds: Bounds) -> bool:
     """Whether a recipient's server may be there."""
-    ip = _judged(address)
-    return (ip.is_global and not ip.is_multicast) or any(
-        ip in network for network in bounds.allowed if network.version == ip.version
-    )
+    return Destinations(bounds.allowed).permits(address)
 
 
 def _judged(address: str) -> IPv4Address | IPv6Address:

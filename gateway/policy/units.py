@@ -52,10 +52,12 @@ def size(text: str) -> int:
 def score(text: str) -> int:
     """Thousandths of "0.8"; a score lies between 0 and 1 and has three decimals at most."""
     text = text.strip()
-    if _SCORE.fullmatch(text) is None or (text.startswith("1.") and text.strip("1.0")):
-        raise ValueError("expected a score between 0 and 1, such as 0.8")
     whole, _, decimals = text.partition(".")
-    return int(whole or "0") * 1000 + int(decimals.ljust(3, "0") or "0")
+    if _SCORE.fullmatch(text) is not None:
+        thousandths = int(whole or "0") * 1000 + int(decimals.ljust(3, "0"))
+        if thousandths <= 1000:
+            return thousandths
+    raise ValueError("expected a score between 0 and 1, such as 0.8")
 
 
 def count(text: str) -> int:

@@ -18,8 +18,8 @@ import msgspec
 
 from gateway.model.capability import MxHost, Route
 from gateway.model.problem import Problem
-from gateway.probe.addresses import Destinations
 from gateway.probe.dns import Answer, Found, NoData, NoName, Refused, Silent
+from gateway.wire.destinations import Destinations
 
 _MOST_HOSTS = 8  # a domain that lists more is served by its best
 _MOST_ADDRESSES = 5  # of one host

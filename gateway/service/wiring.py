@@ -39,7 +39,6 @@ from gateway.model.progress import Work
 from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConnection, connect
 from gateway.policy import decide
 from gateway.policy.notices import decide_notice
-from gateway.probe.addresses import Destinations
 from gateway.probe.dns import Dns, system_servers
 from gateway.probe.gather import Prober
 from gateway.probe.memory import Memory
@@ -51,6 +50,7 @@ from gateway.service.ledger import NoticeSettings
 from gateway.service.policies import PolicyInForce
 from gateway.store.contract import Store
 from gateway.store.keys import QueueKey, load_key_file, load_private_key
+from gateway.wire.destinations import Destinations
 from gateway.wire.recode import repair_long_lines
 from gateway.wire.smtp_server_data import Newlines
 

@@ -23,11 +23,11 @@ from gateway.model.tls import TlsGrade
 from gateway.net.smtp import ClientTls
 from gateway.policy import decide, load
 from gateway.policy.cases import run_cases
-from gateway.probe.addresses import Destinations
 from gateway.probe.dns import Dns
 from gateway.probe.gather import Prober
 from gateway.probe.mx import Router, RouteSettings
 from gateway.probe.transport import TlsObserver, observer_settings
+from gateway.wire.destinations import Destinations
 from tests.unit.probe.notebook import Notebook
 
 NOW = datetime.now(UTC)

@@ -18,11 +18,11 @@ from gateway.model.address import Address
 from gateway.model.capability import Capability, HostPosture, MxHost
 from gateway.model.tls import TlsGrade
 from gateway.net.smtp import ClientSettings, ClientTls
-from gateway.probe.addresses import Destinations
 from gateway.probe.dns import Dns
 from gateway.probe.gather import Prober
 from gateway.probe.mx import Router, RouteSettings
 from gateway.probe.transport import TlsObserver, observer_settings
+from gateway.wire.destinations import Destinations
 from tests.unit.probe.notebook import Notebook
 
 NOW = datetime.now(UTC)

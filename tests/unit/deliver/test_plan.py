@@ -131,3 +131,10 @@ def test_a_plan_is_short_sorted_and_within_bounds(hosts: list[MxHost], seed: int
     if len(preference) == sum(len(host.addresses) for host in hosts):
         order = [preference[endpoint.host, endpoint.address] for endpoint in planned.endpoints]
         assert order == sorted(order)
+
+
+def test_a_next_hop_that_the_configuration_names_may_be_private() -> None:
+    hosts = (MxHost("relay.hospital.example", 10, ("10.1.2.3",)),)
+
+    assert plan(Route(hosts, "static"), Bounds(), lambda _: None).endpoints
+    assert not plan(Route(hosts, "mx"), Bounds(), lambda _: None).endpoints

@@ -13,11 +13,11 @@ from gateway.model.address import Address
 from gateway.model.capability import HostPosture, MxHost, Offer
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsGrade
-from gateway.probe.addresses import Destinations
 from gateway.probe.dns import Answer, Refused, Silent
 from gateway.probe.gather import Prober, ProberSettings
 from gateway.probe.mx import Router, RouteSettings
 from gateway.probe.servers import ServerSettings
+from gateway.wire.destinations import Destinations
 from tests.unit.probe.answers import PaperDns, found
 from tests.unit.probe.notebook import Notebook
 

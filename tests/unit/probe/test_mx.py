@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model.capability import MxHost
-from gateway.probe.addresses import Destinations
 from gateway.probe.dns import Answer, NoData, NoName, Refused, Silent
 from gateway.probe.mx import Nowhere, Routed, Router, RouteResult, RouteSettings, Unclear
+from gateway.wire.destinations import Destinations
 from tests.unit.probe.answers import PaperDns, found
 
 LAB = Destinations([ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")])

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from gateway.probe.addresses import Destinations
+from gateway.wire.destinations import Destinations
 
 
 @pytest.mark.parametrize(

@@ -24,13 +24,13 @@ class Destinations:
             parsed = ip_address(address)
         except ValueError:
             return False
+        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+            parsed = parsed.ipv4_mapped  # packets to it go to that IPv4 address
         return any(parsed in network for network in self._allowed) or _is_public(parsed)
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
     if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return _is_public(address.ipv4_mapped)
         if address in _NAT64:
             return _is_public(IPv4Address(int(address) & 0xFFFFFFFF))
         if address in _6TO4 or address.is_site_local:
