@@ -155,7 +155,14 @@ async def serve_recipients(
         for held in reserved:
             held.close()
         for session in sessions:
-            cast(asyncio.Transport, session.transport).abort()
+            _hang_up(session)
+
+
+def _hang_up(session: SMTP) -> None:
+    try:
+        cast(asyncio.Transport, session.transport).abort()
+    except AttributeError:
+        return  # Python 3.11.2: a TLS transport that is closed already has lost what it would abort
 
 
 async def _start(
