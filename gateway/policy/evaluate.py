@@ -5,13 +5,13 @@ Every test of a tree is evaluated and noted, whatever its neighbours gave, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from gateway.model.decision import ConditionSeen
 from gateway.policy.conditions import AllOf, AnyOf, Condition, Not
 from gateway.policy.looks import Look, compile_look
 from gateway.policy.membership import Surroundings
-from gateway.policy.scene import TRUE, WORDS, Scene
+from gateway.policy.scene import FALSE, TRUE, WORDS, Scene
 from gateway.policy.wording import leaf_words
 
 Seen = tuple[int, tuple[ConditionSeen, ...]]
@@ -22,9 +22,9 @@ def compile_condition(condition: Condition, around: Surroundings) -> tuple[Evalu
     """The condition's function, and whether it looks at the message alone."""
     match condition:
         case AllOf(parts=parts):
-            return _joint(parts, around, min)
+            return _joint(parts, around, strongest=FALSE)
         case AnyOf(parts=parts):
-            return _joint(parts, around, max)
+            return _joint(parts, around, strongest=TRUE)
         case Not(part=part):
             inner, message_only = compile_condition(part, around.turned())
             return _negated(inner), message_only
@@ -34,27 +34,29 @@ def compile_condition(condition: Condition, around: Surroundings) -> tuple[Evalu
 
 
 def _leaf(look: Look, words: str) -> Evaluate:
+    nothing = tuple((result, (ConditionSeen(words, "", word),)) for result, word in enumerate(WORDS))
+
     def leaf(scene: Scene) -> Seen:
         result, saw = look(scene)
-        return result, (ConditionSeen(words, saw, WORDS[result]),)
+        return (result, (ConditionSeen(words, saw, WORDS[result]),)) if saw else nothing[result]
 
     return leaf
 
 
-def _joint(
-    parts: tuple[Condition, ...], around: Surroundings, join: Callable[[Iterable[int]], int]
-) -> tuple[Evaluate, bool]:
+def _joint(parts: tuple[Condition, ...], around: Surroundings, *, strongest: int) -> tuple[Evaluate, bool]:
+    """`all` is as weak as its weakest part, `any` as strong as its strongest."""
     compiled = [compile_condition(part, around) for part in parts]
     evaluates = tuple(evaluate for evaluate, _ in compiled)
 
     def joint(scene: Scene) -> Seen:
-        results: list[int] = []
-        seen: tuple[ConditionSeen, ...] = ()
+        joined = TRUE - strongest
+        seen: list[ConditionSeen] = []
         for evaluate in evaluates:
             result, inner = evaluate(scene)
-            results.append(result)
+            if (result > joined) if strongest else (result < joined):
+                joined = result
             seen += inner
-        return join(results), seen
+        return joined, tuple(seen)
 
     return joint, all(alone for _, alone in compiled)
 

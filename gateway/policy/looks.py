@@ -69,7 +69,7 @@ def _text(test: TextTest, around: Surroundings) -> tuple[Look, bool]:
 
 
 def shown(values: Sequence[str]) -> str:
-    text = ", ".join(values)
+    text = values[0] if len(values) == 1 else ", ".join(values)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
@@ -103,11 +103,15 @@ def _texts(test: TextTest, fit: Fits, *, every: bool) -> Look:
 
     def look(scene: Scene) -> tuple[int, str]:
         texts = values(scene)
-        found = [fit(text, scene.now) for text in texts]
-        result = TRUE if (all(found) and found if every else any(found)) else FALSE
-        if not scene.message.unknown.isdisjoint(names) and (every or not result):
+        result = FALSE
+        for text in texts:
+            result = TRUE if fit(text, scene.now) else FALSE
+            if every is not (result == TRUE):  # one that fits is enough; or one that does not
+                break
+        unknown = scene.message.unknown
+        if unknown and (every or not result) and not unknown.isdisjoint(names):
             result = UNKNOWN
-        return result, shown(texts)
+        return result, shown(texts) if texts else ""
 
     return look
 
@@ -119,10 +123,14 @@ def _pairs(test: PairTest, fit: Fits) -> Look:
     def look(scene: Scene) -> tuple[int, str]:
         message = scene.message
         pairs = message.headers if header else message.labels
-        texts = tuple(value for name, value in pairs if name == key or not key)
-        if any(fit(text, scene.now) for text in texts):
-            return TRUE, shown(texts)
-        return (FALSE if message.unknown.isdisjoint(names) else UNKNOWN), shown(texts)
+        texts = [value for name, value in pairs if name == key or not key] if pairs else ()
+        for text in texts:
+            if fit(text, scene.now):
+                return TRUE, shown(texts)
+        unknown = message.unknown
+        return (UNKNOWN if unknown and not unknown.isdisjoint(names) else FALSE), shown(
+            texts
+        ) if texts else ""
 
     return look
 
@@ -223,10 +231,12 @@ def _attachments(test: AttachmentTest, around: Surroundings) -> tuple[Look, bool
 
     def look(scene: Scene) -> tuple[int, str]:
         attachments = scene.message.facts.attachments
-        result = max((one(scene, each) for each in attachments), default=FALSE)
+        result = FALSE
+        for each in attachments:
+            result = max(result, one(scene, each))
         if result == FALSE and "attachment" in scene.message.unknown:
             result = UNKNOWN
-        return result, shown([f"{each.type} {each.size}" for each in attachments])
+        return result, shown([f"{each.type} {each.size}" for each in attachments]) if attachments else ""
 
     return look, not (name_timed or type_timed)
 

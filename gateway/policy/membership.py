@@ -49,7 +49,10 @@ def fits(condition: str, patterns: Sequence[Pattern], around: Surroundings) -> t
     passing = tuple(_until(condition, pattern, around) for pattern in timed)
 
     def fit(text: str, now: datetime) -> bool:
-        return lasting(text) or any(now < until and match(text) for until, match in passing)
+        for until, match in passing:
+            if now < until and match(text):
+                return True
+        return lasting(text)
 
     return fit, True
 

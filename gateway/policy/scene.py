@@ -7,8 +7,8 @@ of every rule that looks at nothing else; the half that belongs to the recipient
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Iterable
 from datetime import datetime, tzinfo
-from functools import cached_property
 from typing import Final
 
 from gateway.model.capability import Capability
@@ -28,12 +28,49 @@ CONTENT: Final = frozenset(
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def _folded(texts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(text.casefold() for text in texts)
+def _folded(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple([text.casefold() for text in texts])
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple([(name.casefold(), value.casefold()) for name, value in pairs])
+
+
+def _senders(facts: MessageFacts) -> tuple[str, ...]:
+    found = [author.key for author in facts.authors]
+    if facts.sender is not None:
+        found.append(facts.sender.key)
+    return tuple(dict.fromkeys(found))
+
+
+def _network(facts: MessageFacts) -> IpNetwork | None:
+    try:
+        return ipaddress.ip_network(facts.client_network)
+    except ValueError:
+        return None
 
 
 class MessageView:
-    """One message's facts, prepared for comparing, and what conditions on them gave so far."""
+    """One message's facts, prepared for comparing where a condition asks, and what its rules gave so far.
+
+    `senders` is everyone the message says it is from: the authors of its From and the envelope's sender.
+    `looked_everywhere` is False where an attachment could not be looked into, so that a detector may have missed
+    something. `kept` holds the results of rules that look at the message alone, by the rule's number.
+    """
+
+    senders: tuple[str, ...]
+    sender_domains: tuple[str, ...]
+    subject: tuple[str, ...]
+    subject_tags: tuple[str, ...]
+    groups: tuple[str, ...]
+    connector: tuple[str, ...]
+    stream: tuple[str, ...]
+    authenticated_as: tuple[str, ...]
+    headers: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, str], ...]
+    local_time: datetime
+    network: IpNetwork | None
+    looked_everywhere: bool
 
     def __init__(self, facts: MessageFacts, zone: tzinfo) -> None:
         self.facts = facts
@@ -41,68 +78,33 @@ class MessageView:
         self.unknown = frozenset(facts.unknown) if facts.readable else CONTENT.union(facts.unknown)
         self.kept: dict[int, tuple[int, RuleSeen]] = {}
 
-    @cached_property
-    def senders(self) -> tuple[str, ...]:
-        """Everyone the message says it is from: the authors of its From and the envelope's sender."""
-        facts = self.facts
-        found = [author.key for author in facts.authors]
-        if facts.sender is not None:
-            found.append(facts.sender.key)
-        return tuple(dict.fromkeys(found))
+    def __getattr__(self, name: str) -> object:
+        """Prepares a part when it is first asked for (`cached_property` would take a lock each time)."""
+        prepare = _PREPARE.get(name)
+        if prepare is None:
+            raise AttributeError(name)
+        value = prepare(self)
+        setattr(self, name, value)
+        return value
 
-    @cached_property
-    def sender_domains(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(sender.rpartition("@")[2] for sender in self.senders))
 
-    @cached_property
-    def subject(self) -> tuple[str, ...]:
-        subject = self.facts.subject
-        return () if subject is None else (subject.casefold(),)
-
-    @cached_property
-    def subject_tags(self) -> tuple[str, ...]:
-        return _folded(self.facts.subject_tags)
-
-    @cached_property
-    def groups(self) -> tuple[str, ...]:
-        return _folded(self.facts.groups)
-
-    @cached_property
-    def connector(self) -> tuple[str, ...]:
-        return _folded((self.facts.connector,))
-
-    @cached_property
-    def stream(self) -> tuple[str, ...]:
-        return _folded((self.facts.stream,))
-
-    @cached_property
-    def authenticated_as(self) -> tuple[str, ...]:
-        who = self.facts.authenticated_as
-        return () if who is None else _folded((who,))
-
-    @cached_property
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        return tuple((name.casefold(), value.casefold()) for name, value in self.facts.headers)
-
-    @cached_property
-    def labels(self) -> tuple[tuple[str, str], ...]:
-        return tuple((kind.casefold(), value.casefold()) for kind, value in self.facts.labels)
-
-    @cached_property
-    def local_time(self) -> datetime:
-        return self.facts.received_at.astimezone(self.zone)
-
-    @cached_property
-    def network(self) -> IpNetwork | None:
-        try:
-            return ipaddress.ip_network(self.facts.client_network)
-        except ValueError:
-            return None
-
-    @cached_property
-    def looked_everywhere(self) -> bool:
-        """False where an attachment could not be looked into, so that a detector may have missed something."""
-        return not any(each.unreadable or each.encrypted for each in self.facts.attachments)
+_PREPARE: Final[dict[str, Callable[[MessageView], object]]] = {
+    "senders": lambda view: _senders(view.facts),
+    "sender_domains": lambda view: tuple(dict.fromkeys(each.rpartition("@")[2] for each in view.senders)),
+    "subject": lambda view: () if view.facts.subject is None else _folded((view.facts.subject,)),
+    "subject_tags": lambda view: _folded(view.facts.subject_tags),
+    "groups": lambda view: _folded(view.facts.groups),
+    "connector": lambda view: _folded((view.facts.connector,)),
+    "stream": lambda view: _folded((view.facts.stream,)),
+    "authenticated_as": lambda view: _folded(filter(None, (view.facts.authenticated_as,))),
+    "headers": lambda view: _pairs(view.facts.headers),
+    "labels": lambda view: _pairs(view.facts.labels),
+    "local_time": lambda view: view.facts.received_at.astimezone(view.zone),
+    "network": lambda view: _network(view.facts),
+    "looked_everywhere": lambda view: (
+        not any(each.unreadable or each.encrypted for each in view.facts.attachments)
+    ),
+}
 
 
 class Scene:

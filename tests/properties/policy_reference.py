@@ -19,6 +19,7 @@ from gateway.policy.conditions import (
     KeysTest,
     Not,
     NumberTest,
+    Regex,
     TextTest,
 )
 from gateway.policy.values import Exemption, NamedList, Rule, Rulebook
@@ -76,6 +77,7 @@ class World:
     def _text(self, test: TextTest, weakening: bool) -> Answer:
         wanted: set[str] = set()
         for pattern in test.patterns:
+            assert not isinstance(pattern, Regex), "these worlds have none"
             wanted |= {pattern.text} if isinstance(pattern, Glob) else self._entries(pattern.name)
         if test.name == "tls":
             return None if self._failed("tls") else self._tls() in wanted

@@ -6,6 +6,7 @@ example costs little, and a counterexample shrinks towards plain parts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from random import Random
@@ -109,9 +110,11 @@ def _fact_test() -> Condition:
         case 7:
             return DetectsTest(id="phi", score=one_of(None, _comparison(0, 500, 900)))
         case _:
-            return one_of(
-                FlagTest("requiretls", one_of(True, False)), AttachmentTest(encrypted=one_of(True, False))
+            tests: tuple[Condition, ...] = (
+                FlagTest("requiretls", one_of(True, False)),
+                AttachmentTest(encrypted=one_of(True, False)),
             )
+            return one_of(*tests)
 
 
 def _condition(*, in_exception: bool, depth: int = 2) -> Condition:
@@ -123,9 +126,9 @@ def _condition(*, in_exception: bool, depth: int = 2) -> Condition:
         parts = tuple(
             _condition(in_exception=in_exception, depth=depth - 1) for _ in range(_chance.randint(1, 3))
         )
-        return one_of(AllOf, AnyOf)(parts)
+        return AllOf(parts) if one_of(True, False) else AnyOf(parts)
     if kind < (6 if in_exception else 4):
-        return one_of(listed, below_not)
+        return listed if one_of(True, False) else below_not
     return Not(_fact_test()) if kind == 6 else _fact_test()
 
 
@@ -147,7 +150,7 @@ def _demands() -> Demands:
         key = one_of(
             "require", "require", "methods", "verdict", "verdict", "otherwise", "patience", "prefer", "rest"
         )
-        said |= {
+        effects: dict[str, Callable[[], dict[str, Any]]] = {
             "require": lambda: {"require": some(GUARANTEES[:-1], 2, 1)},
             "methods": lambda: {"methods": _methods()},
             "verdict": lambda: {"verdict": one_of("send", "hold", "reject", "reject")},
@@ -155,7 +158,8 @@ def _demands() -> Demands:
             "patience": lambda: {"patience": one_of(0, 1800, 3600, 7200)},
             "prefer": lambda: {"prefer": some(METHODS, 4, 1)},
             "rest": _other_effect,
-        }[key]()
+        }
+        said |= effects[key]()
     return Demands(**said)
 
 

@@ -23,6 +23,7 @@ from tests.properties.policy_reference import World, closed
 from tests.properties.policy_worlds import (
     CAPABILITIES,
     CROWDS,
+    DOMAINS,
     EXEMPT_LIST,
     FAILURES,
     FULLY_KNOWN,
@@ -108,19 +109,16 @@ def test_law_1_order_changes_neither_the_required_set_nor_the_verdict(
 
 
 @laws
-@given(RULEBOOKS, rules("added"), st.integers(0, 4), MESSAGES, CAPABILITIES)
-def test_law_2_a_rule_never_weakens(
-    book: Rulebook, added: Rule, place: int, facts: MessageFacts, known: Capability
-) -> None:
+@given(MANY_RULES, rules("added"), st.integers(0, 5), CROWDS)
+def test_law_2_a_rule_never_weakens(book: Rulebook, added: Rule, place: int, crowd: Crowd) -> None:
     """Planted: an applying rule's `methods` replaced the earlier ones instead of narrowing them."""
-    before = decide(facts, known, in_force(book), NOW)
     more = replace(book, rules=(*book.rules[:place], added, *book.rules[place:]))
-    after = decide(facts, known, in_force(more), NOW)
+    fewer_rules, more_rules = in_force(book), in_force(more)
 
-    not_laxer(before, after)
-    assert set(after.because.methods) <= set(before.because.methods)
-    if isinstance(before, Reject):
-        assert not isinstance(after, Send | Defer)
+    for facts, known in crowd:
+        before, after = decide(facts, known, fewer_rules, NOW), decide(facts, known, more_rules, NOW)
+        not_laxer(before, after)
+        assert set(after.because.methods) <= set(before.because.methods)
 
 
 # ------------------------------------------------------------------------------------------------ law 3
@@ -146,15 +144,14 @@ def test_law_3_only_an_exception_weakens_and_its_use_is_on_record(
 
 
 @laws
-@given(RULEBOOKS, MESSAGES, CAPABILITIES)
-def test_law_3_a_growing_list_that_is_not_exempt_never_weakens(
-    book: Rulebook, facts: MessageFacts, known: Capability
-) -> None:
+@given(RULEBOOKS, CROWDS)
+def test_law_3_a_growing_list_that_is_not_exempt_never_weakens(book: Rulebook, crowd: Crowd) -> None:
     """Planted: `not` gave its condition's own result."""
-    entries = (*PLAIN_LIST.entries, known.recipient.domain)
-    grown = replace(book, lists=(replace(PLAIN_LIST, entries=entries, lines=(1, 2)), EXEMPT_LIST))
+    longer = replace(PLAIN_LIST, entries=DOMAINS, lines=(1, 2, 3))
+    before, after = in_force(book), in_force(replace(book, lists=(longer, EXEMPT_LIST)))
 
-    not_laxer(decide(facts, known, in_force(book), NOW), decide(facts, known, in_force(grown), NOW))
+    for facts, known in crowd:
+        not_laxer(decide(facts, known, before, NOW), decide(facts, known, after, NOW))
 
 
 @laws
@@ -193,8 +190,9 @@ def test_law_4_losing_evidence_lowers_nothing_and_steps_down_for_nobody(
 
     assert required(before) <= required(after)
     if isinstance(before, Send) and isinstance(after, Send):
-        # The way that was taken with all evidence is still taken, unless the lost one was not it and could not be.
-        assert after.method == before.method
+        # Not always the same: what kept a better way out (REQUIRETLS) may no longer be known.
+        order = [candidate.method for candidate in before.because.candidates]
+        assert order.index(after.method) <= order.index(before.method)
     if isinstance(before, Send) and before.method == lost:
         assert isinstance(after, Defer)
 

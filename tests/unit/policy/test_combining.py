@@ -231,6 +231,16 @@ def test_an_exception_with_an_unknown_condition_does_not_apply_but_stops_a_rejec
     assert isinstance(decided(rules, facts(groups=("g",)), capability("tls:dane")), Send)
 
 
+def test_an_exception_that_might_have_helped_turns_a_reject_for_want_of_a_way_into_a_hold() -> None:
+    default = '[default]\nrequire = ["authenticated"]\notherwise = "reject"\n'
+    rules = policy(exception(relax='["authenticated"]', when='{ group = "g" }'), default=default)
+    known = capability("tls:encrypted")
+
+    assert isinstance(decided(rules, facts(unknown=("group",)), known), Hold)
+    assert isinstance(decided(rules, facts(), known), Reject)
+    assert isinstance(decided(rules, facts(groups=("g",)), known), Send)
+
+
 def test_the_last_day_counts_whole_in_the_policys_time_zone() -> None:
     head = '[policy]\nname = "t"\nschema = 1\ntimezone = "America/New_York"\n'
     rules = policy(exception(relax='["authenticated"]'), head=head)
@@ -340,3 +350,16 @@ def test_evidence_that_is_not_known_does_not_change_the_order_before_patience() 
     given_up = decided(rules, known=later)
     assert isinstance(given_up, Send)
     assert (given_up.method, given_up.because.notes) == ("portal", ("preference_lost",))
+
+
+def test_evidence_is_waited_for_also_where_only_the_order_rests_on_it() -> None:
+    """TLS itself is not allowed here; but whether the portal comes first depends on it."""
+    default = '[default]\nrequire = ["encrypted"]\npatience = "1h"\nmethods = ["smime", "portal"]\n'
+    rules = policy(BY_EVIDENCE, default=default)
+
+    assert isinstance(
+        decided(rules, known=capability("smime:pinned", "portal:dane", unknown=("tls",))), Defer
+    )
+    same = decided(rules, known=capability("portal:dane", unknown=("tls",)))
+    assert isinstance(same, Send)
+    assert (same.method, same.because.notes) == ("portal", ())

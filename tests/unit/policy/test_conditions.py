@@ -66,6 +66,7 @@ TABLE: list[tuple[str, dict[str, Any], str]] = [
     ('subject = "*a*b*c"', {"subject": "xaxbxc"}, "true"),
     ('subject = "*a*b*c"', {"subject": "xbxaxc"}, "false"),
     ('subject = "ab*ba"', {"subject": "aba"}, "false"),
+    ('subject = "*a*ba"', {"subject": "ba"}, "false"),
     ('subject = "results"', {"subject": "your results"}, "false"),
     ('subject = { regex = "RES[ul]+ts?\\\\b" }', {"subject": "your results"}, "true"),
     ('subject = "*"', {"subject": None}, "false"),

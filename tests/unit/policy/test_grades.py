@@ -111,6 +111,14 @@ def test_the_portals_code_is_no_better_than_the_connection_that_carries_it() -> 
     assert isinstance(decided(rules, known=capability("portal:pkix", best_seen=lately)), Hold)
 
 
+def test_a_factor_that_nobody_demands_counts_as_the_mailbox_alone() -> None:
+    text = '[portal]\nauthenticate = ["mailbox"]\n'
+    decision = decided(policy(text), known=capability("portal:factor"))
+
+    assert isinstance(decision, Send)
+    assert decision.grade == "mailbox"
+
+
 def test_a_factor_besides_the_code_makes_the_portal_count_always() -> None:
     rules = policy(
         '[[rule]]\nname = "f"\nportal = { login = ["passphrase"] }\n',
