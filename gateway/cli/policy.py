@@ -25,9 +25,8 @@ def check(files: Files, json: Json = False) -> None:
     """Schema, unknown keys, rules that never match or add nothing, expired exceptions, cases: all that is wrong."""
     from gateway.policy import PolicyError
     from gateway.policy.lint import check as check_policy
-    from gateway.service.checkup import SITE
     from gateway.service.clock import now
-    from gateway.service.policies import load_policy
+    from gateway.service.policies import SITE, load_policy
 
     problems: list[PolicyProblem] = []
     for file in files:

@@ -20,7 +20,7 @@ from gateway.policy.choose import Candidate, Choice, choose, hop_bits
 from gateway.policy.grades import counted_grades
 from gateway.policy.guarantees import AUTHENTICATED, ENCRYPTED, PLAIN, names
 from gateway.policy.program import ANY_TLS, HOLD, REJECT, SOME_TLS, Policy
-from gateway.policy.ruling import Ruling, rule_on
+from gateway.policy.ruling import Ruling, rule_on, surely
 from gateway.policy.scene import Scene
 
 NOTHING_STANDING: Final = Standing()
@@ -131,8 +131,7 @@ def _surely_no_way(policy: Policy, ruling: Ruling, scene: Scene, standing: Stand
         return False
     if ruling.all_sure:
         return True
-    sure = msgspec.structs.replace(ruling, required=ruling.lasting, methods=ruling.sure_methods, absent={})
-    return choose(policy, sure, scene, standing).taken is None
+    return choose(policy, surely(ruling), scene, standing).taken is None
 
 
 # ------------------------------------------------------------------------------------------------ its parts

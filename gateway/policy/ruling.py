@@ -66,6 +66,7 @@ class Ruling(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     patience: int
     escalate: int | None
     orders: tuple[tuple[str, ...], ...]  # every order that may be in force, the likeliest first
+    sure_orders: tuple[tuple[str, ...], ...]  # without the rules of which it is not known whether they apply
     login: frozenset[str]
     login_if_signed: frozenset[str]
     effects: Effects
@@ -86,6 +87,15 @@ def rule_on(policy: Policy, results: Results, requiretls: bool, standing: Standi
     return found
 
 
+def surely(ruling: Ruling) -> Ruling:
+    """The ruling without what applied only through an unknown condition."""
+    if ruling.all_sure:
+        return ruling
+    return msgspec.structs.replace(
+        ruling, required=ruling.lasting, methods=ruling.sure_methods, orders=ruling.sure_orders, absent={}
+    )
+
+
 def _combine(policy: Policy, results: Results, requiretls: bool, standing: Standing) -> Ruling:
     applied = [(part, result == TRUE) for part, result in zip(policy.rules, results, strict=False) if result]
     applied.append((policy.default, True))
@@ -99,6 +109,7 @@ def _combine(policy: Policy, results: Results, requiretls: bool, standing: Stand
     restrictions, lasting_methods = _restrictions(applied, lifts, standing)
     methods = _allowed(restrictions, lifts)
     unsure = {part.name for part, certain in applied if not certain}
+    sure_methods = _allowed([each for each in restrictions if each[0] not in unsure], lifts)
     verdict, uncertain, reply = _verdict(applied, lifts, doubtful)
     groups = [part.demands.key_group for part, _ in applied if part.demands.key_group is not None]
     effects, withheld = _effects(applied, required, groups)
@@ -113,7 +124,7 @@ def _combine(policy: Policy, results: Results, requiretls: bool, standing: Stand
         lasting=lasting,
         lasting_words=names(lasting),
         lasting_methods=None if lasting_methods is None else method_words(lasting_methods),
-        sure_methods=_allowed([each for each in restrictions if each[0] not in unsure], lifts),
+        sure_methods=sure_methods,
         verdict=verdict,
         verdict_uncertain=uncertain,
         reply=reply,
@@ -125,6 +136,7 @@ def _combine(policy: Policy, results: Results, requiretls: bool, standing: Stand
         patience=max((part.demands.patience or 0 for part, _ in applied), default=0),
         escalate=min(escalates, default=None),
         orders=_orders(applied, lifts, methods),
+        sure_orders=_orders([each for each in applied if each[1]], lifts, sure_methods),
         login=_login(policy, applied, required),
         login_if_signed=_login(policy, applied, required & ~BIT["signed"]),
         effects=effects,

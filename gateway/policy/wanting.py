@@ -9,7 +9,7 @@ from gateway.policy.applying import apply
 from gateway.policy.choose import choose, could_serve
 from gateway.policy.guarantees import KEY_METHODS
 from gateway.policy.program import Policy
-from gateway.policy.ruling import rule_on
+from gateway.policy.ruling import Ruling, rule_on, surely
 from gateway.policy.scene import Scene
 
 
@@ -21,13 +21,23 @@ def wants(facts: MessageFacts, known: Capability, policy: Policy) -> frozenset[s
     if known.undeliverable is not None:
         return frozenset()
     scene = Scene(policy.view(facts), known, known.observed_at)
-    standing = Standing()
-    ruling = rule_on(policy, apply(policy, scene)[0], facts.requiretls, standing)
+    ruling = rule_on(policy, apply(policy, scene)[0], facts.requiretls, Standing())
     if ruling.verdict:
         return frozenset()
     wanted = _for_conditions(policy)
-    choice = choose(policy, ruling, scene, standing)
-    serving = set(wanted)
+    serving = _look_for(policy, ruling, scene, wanted)
+    if ruling.otherwise_reject and not ruling.all_sure:
+        # Whether a message without a way is rejected or held depends on what is certain alone.
+        serving |= _look_for(policy, surely(ruling), scene, wanted)
+    if not (serving | wanted).isdisjoint({*KEY_METHODS, "portal"}):
+        wanted.add("tls")  # the connection under a content method, or the one that carries the portal's code
+    return frozenset(wanted)
+
+
+def _look_for(policy: Policy, ruling: Ruling, scene: Scene, wanted: set[str]) -> set[str]:
+    """Adds to `wanted` what stands before the first way that could be taken; that way is the result."""
+    choice = choose(policy, ruling, scene, Standing())
+    serving: set[str] = set()
     for order in ruling.orders:
         for method in order:
             candidate = choice.candidates[method]
@@ -36,9 +46,7 @@ def wants(facts: MessageFacts, known: Capability, policy: Policy) -> frozenset[s
                 break
             if could_serve(policy, ruling, candidate, choice.login, choice.signing):
                 wanted.add(method)
-    if not (serving | wanted).isdisjoint({*KEY_METHODS, "portal"}):
-        wanted.add("tls")  # the connection under a content method, or the one that carries the portal's code
-    return frozenset(wanted)
+    return serving
 
 
 def _for_conditions(policy: Policy) -> set[str]:

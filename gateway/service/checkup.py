@@ -12,19 +12,16 @@ import msgspec
 from cryptography import x509
 
 from gateway.audit.ed25519 import KeyFileError, load_key
-from gateway.classify.detector import KNOWN_DETECTORS
 from gateway.config import Config
 from gateway.ingress.tls import ServerTls, TlsFailure
 from gateway.policy import PolicyError
-from gateway.policy.lint import Site
 from gateway.policy.lint import check as check_policy
 from gateway.service.clock import now
-from gateway.service.policies import load_policy
+from gateway.service.policies import SITE, load_policy
 from gateway.store.contract import StoreUnusable
 from gateway.store.keys import load_key_file, load_private_key
 
 EXPIRY_NOTICE = timedelta(days=30)
-SITE = Site(detectors=KNOWN_DETECTORS, effects=frozenset({"strip_tag", "pool"}))
 
 
 class Finding(msgspec.Struct, frozen=True):

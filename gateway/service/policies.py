@@ -6,10 +6,15 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.classify.detector import KNOWN_DETECTORS
 from gateway.config.quantities import format_size
 from gateway.policy import Policy, PolicyError, PolicyProblem, conditions_used, load
+from gateway.policy.lint import Site, lint
+from gateway.policy.problems import ERROR
 from gateway.policy.tags import tags
+from gateway.service.clock import now
 
+SITE = Site(detectors=KNOWN_DETECTORS, effects=frozenset({"strip_tag", "pool"}))  # what this build has
 LARGEST = 64 * 1024 * 1024  # octets of one file; lists of partners can be long
 
 
@@ -21,7 +26,10 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def load_policy(file: Path) -> Loaded:
-    """Read and check a policy with its includes and lists. Raises PolicyError with everything that is wrong."""
+    """Read and check a policy with its includes and lists. Raises PolicyError with everything that is wrong.
+
+    A detector, group or effect that this build lacks is wrong too: its rule would silently not do what it says.
+    """
     texts: dict[str, bytes] = {}
 
     def read(name: str) -> str:
@@ -37,7 +45,11 @@ def load_policy(file: Path) -> Loaded:
         )
         raise PolicyError([problem]) from error
     texts[file.name] = text
-    return Loaded(load(text, str(file), read), texts)
+    policy = load(text, str(file), read)
+    problems = lint(policy, SITE, now())
+    if any(problem.severity == ERROR for problem in problems):
+        raise PolicyError(problems)
+    return Loaded(policy, texts)
 
 
 def _read(file: Path) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,18 @@ def test_explain_gives_the_whole_trace_from_files_alone(run: Run, config: Path, 
     assert told.code == 0
     assert "authenticated" in told.out
     assert json.loads(data.out)["decision"] in ("hold", "send", "reject", "defer")
+
+
+def test_a_detector_that_this_build_lacks_keeps_the_policy_out_of_force(
+    run: Run, site: Path, config: Path
+) -> None:
+    policy = site / "policies" / "baseline.toml"
+    policy.write_text(
+        policy.read_text()
+        + '\n[[rule]]\nname = "x"\nwhen = { detects = { id = "phi-us" } }\nverdict = "hold"\n'
+    )
+    command = [sys.executable, "-m", "gateway", "run", "--config", str(config)]
+    started = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert started.returncode == 1
+    assert "phi-us" in started.stderr

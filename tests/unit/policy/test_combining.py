@@ -241,6 +241,17 @@ def test_an_exception_that_might_have_helped_turns_a_reject_for_want_of_a_way_in
     assert isinstance(decided(rules, facts(groups=("g",)), known), Send)
 
 
+def test_a_reject_does_not_rest_on_a_rule_that_may_not_apply_where_plain_would_be_the_way() -> None:
+    default = '[default]\nrequire = ["authenticated"]\notherwise = "reject"\n'
+    narrowing = '[[rule]]\nname = "n"\nwhen = { group = "g" }\nmethods = ["portal"]\n'
+    rules = policy(narrowing + exception(relax='["authenticated", "encrypted"]'), default=default)
+    known = capability("tls:none")
+
+    assert isinstance(decided(rules, facts(unknown=("group",)), known), Hold)
+    assert isinstance(decided(rules, facts(groups=("g",)), known), Reject)
+    assert isinstance(decided(rules, facts(), known), Send)
+
+
 def test_the_last_day_counts_whole_in_the_policys_time_zone() -> None:
     head = '[policy]\nname = "t"\nschema = 1\ntimezone = "America/New_York"\n'
     rules = policy(exception(relax='["authenticated"]'), head=head)
