@@ -13,7 +13,8 @@ each recipient has an errand of its own, and each errand goes through the stages
 
 Three promises hold here, and the order of the lines is what keeps them:
 
-- A decision is on disk before the first octet of content leaves: `ledger.decided` returns before `protect` begins.
+- A decision is on disk before the first octet of content leaves: `ledger.decided` returns before `protect` begins, or
+  the decision came to disk with the message itself (`foresee`).
 - What policy protects cannot leave otherwise: a connection that does not meet the decision's floor is closed unused.
 - Nobody's trouble is another's: errands of one message may share a connection, never an outcome.
 """
@@ -26,20 +27,28 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar, assert_never
 
 from gateway.model.address import Address
+from gateway.model.audit import Record
 from gateway.model.capability import Capability
-from gateway.model.decision import Decision, Defer, Hold, Reject, Send
+from gateway.model.decision import Decision, Defer, Hold, Reject, Send, Standing
 from gateway.model.delivery import DeliveryAttempt, ProtectedMessage
-from gateway.model.envelope import Envelope
+from gateway.model.envelope import Envelope, Errand
 from gateway.model.facts import MessageFacts
-from gateway.model.progress import Work
+from gateway.model.progress import Progress, Work
 
 T = TypeVar("T")
 
 MOST_RECIPIENTS = 50  # in one SMTP transaction
+NOTHING_STANDING = Standing()
 
 
 class Ledger(Protocol):
-    """The books. Each call is one transaction of queue state and audit record, and is durable when it returns."""
+    """The books. A call that is awaited is one transaction of queue state and record, durable when it returns."""
+
+    def sending(
+        self, errand: Errand, facts: MessageFacts, capability: Capability, decision: Send
+    ) -> tuple[Progress, Record]:
+        """Where a new errand's first decision puts it, and its record, for a transaction that somebody else makes."""
+        ...
 
     async def decided(
         self, work: Work, facts: MessageFacts, capability: Capability, decision: Decision
@@ -69,8 +78,9 @@ class Stages:
 
     read: Callable[[Envelope], Awaitable[bytes]]
     classify: Callable[[bytes, Envelope], Awaitable[MessageFacts]]
+    known: Callable[[Address], Capability | None]  # what `probe` would answer without asking anybody, or None
     probe: Callable[[Address], Awaitable[Capability]]
-    decide: Callable[[Work, MessageFacts, Capability], Decision]
+    decide: Callable[[Errand, MessageFacts, Capability, Standing], Decision]
     protect: Callable[[bytes, Envelope, Send], ProtectedMessage]
     deliver: Callable[[ProtectedMessage, Sequence[Departure]], Awaitable[Sequence[DeliveryAttempt]]]
     ledger: Ledger
@@ -90,14 +100,59 @@ async def carry(works: Sequence[Work], stages: Stages) -> None:
     departures = [one for one in decided if isinstance(one, Departure)]
     sent = await _each(_send(group, content, stages) for group in travel_together(departures, facts))
 
-    bugs = [one for one in (*decided, *sent) if isinstance(one, Exception)]
-    if bugs:
-        raise ExceptionGroup(f"message {message.id}", bugs)
+    _raise_together(message, [one for one in (*decided, *sent) if isinstance(one, Exception)])
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A message whose every recipient can be sent to, found out before it is on disk.
+
+    `progress` and `decisions` are in the recipients' order; `record` tells of the decisions.
+    """
+
+    facts: MessageFacts
+    content: bytes
+    decisions: tuple[tuple[Send, Capability], ...]
+    progress: tuple[Progress, ...]
+    record: Record
+
+
+async def foresee(envelope: Envelope, content: bytes, stages: Stages) -> Foreseen | None:
+    """Decide while the message is still at the door, where nobody need be asked; None: it goes the ordinary way.
+
+    Then what makes the message durable makes its decisions durable too, which saves a transaction. Nothing is sent
+    before that. A bug met here is met again, and handled, on the ordinary way.
+    """
+    facts = await stages.classify(content, envelope)
+    decisions: list[tuple[Send, Capability]] = []
+    progress: list[Progress] = []
+    record = Record()
+    for number, recipient in enumerate(envelope.recipients):
+        capability = stages.known(recipient.address)
+        if capability is None:
+            return None
+        errand = Errand(envelope, number)
+        decision = stages.decide(errand, facts, capability, NOTHING_STANDING)
+        if not isinstance(decision, Send):
+            return None
+        sending, leaves = stages.ledger.sending(errand, facts, capability, decision)
+        decisions.append((decision, capability))
+        progress.append(sending)
+        record += leaves
+    return Foreseen(facts, content, tuple(decisions), tuple(progress), record)
+
+
+async def depart(works: Sequence[Work], foreseen: Foreseen, stages: Stages) -> None:
+    """Send what was foreseen and is on disk now. Raises as `carry` does."""
+    departures = [Departure(work, *decided) for work, decided in zip(works, foreseen.decisions, strict=True)]
+    groups = travel_together(departures, foreseen.facts)
+    sent = await _each(_send(group, foreseen.content, stages) for group in groups)
+    _raise_together(works[0].errand.envelope, [one for one in sent if isinstance(one, Exception)])
 
 
 async def _decide(work: Work, facts: MessageFacts, stages: Stages) -> Departure | None:
     capability = await stages.probe(work.errand.recipient.address)
-    decision = stages.decide(work, facts, capability)
+    decision = stages.decide(work.errand, facts, capability, work.progress.standing)
     work = await stages.ledger.decided(work, facts, capability, decision)
 
     match decision:
@@ -151,6 +206,11 @@ async def _each(steps: Iterable[Coroutine[object, object, T]]) -> list[T | Excep
             return [bug]
     results = await asyncio.gather(*waiting, return_exceptions=True)
     return [_not_cancelled(result) for result in results]
+
+
+def _raise_together(message: Envelope, bugs: list[Exception]) -> None:
+    if bugs:
+        raise ExceptionGroup(f"message {message.id}", bugs)
 
 
 def _not_cancelled(result: T | BaseException) -> T | Exception:

@@ -26,7 +26,8 @@ class Reply(msgspec.Struct, frozen=True):
 class ProtectedMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that may leave, and the floor under the connection that carries them.
 
-    `content` is the whole message in canonical CRLF lines, not dot-stuffed.
+    `content` is the whole message in canonical CRLF lines, not dot-stuffed; `sha256` is its digest where that is
+    known already, else empty.
     """
 
     content: bytes
@@ -35,6 +36,7 @@ class ProtectedMessage(msgspec.Struct, frozen=True, kw_only=True):
     sender: Address | None
     eight_bit: bool = False
     smtputf8: bool = False
+    sha256: bytes = b""
     notes: tuple[str, ...] = ()  # changes made on the way: "bcc-removed", "tag-stripped"
 
 

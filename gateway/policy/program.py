@@ -6,7 +6,9 @@ Compiling opens nothing and asks no clock; the time zone comes from the data bas
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Callable, Iterable
 from datetime import datetime, tzinfo
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -18,7 +20,7 @@ from gateway.policy.conditions import EVIDENCE, leaves, name_of
 from gateway.policy.evaluate import Evaluate, compile_condition
 from gateway.policy.guarantees import METHODS, PLAIN, VERDICTS, bits_of, close
 from gateway.policy.membership import Surroundings, end_of
-from gateway.policy.scene import MessageView
+from gateway.policy.scene import Kept, MessageView
 from gateway.policy.values import Demands, Exemption, Rule, Rulebook
 from gateway.policy.wording import demand_words, exemption_words
 
@@ -28,6 +30,7 @@ ALL_METHODS: Final = sum(METHOD_BIT[name] for name in METHODS)
 PLAIN_BIT: Final = METHOD_BIT[PLAIN]
 
 MESSAGES_KEPT: Final = 64  # prepared messages; a message's recipients are decided close together
+KINDS_KEPT: Final = 256  # kinds of messages: most are alike in everything that a policy's rules ask about
 
 
 def method_bits(methods: tuple[str, ...]) -> int:
@@ -72,7 +75,10 @@ class Lift(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """What `decide` runs. `views` keeps the prepared halves of the latest messages, by identity."""
+    """What `decide` runs. `views` keeps the prepared halves of the latest messages, by identity.
+
+    `asked` gives what the rules that look at the message alone can see of it; `kinds` keeps their results by that.
+    """
 
     book: Rulebook
     hash: str
@@ -86,6 +92,8 @@ class Policy(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     default_seen: RuleSeen
     plain_grades: tuple[TlsGrade, ...] | None  # those that count for every recipient alike; None: it depends
     views: dict[int, MessageView]
+    asked: Callable[[MessageFacts], object]
+    kinds: dict[object, Kept]
     rulings: dict[object, object]  # kept by `ruling`
 
     @property
@@ -98,8 +106,16 @@ class Policy(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         if view is None or view.facts is not facts:
             while len(self.views) >= MESSAGES_KEPT:
                 self.views.pop(next(iter(self.views)), None)
-            view = self.views[id(facts)] = MessageView(facts, self.zone)
+            view = self.views[id(facts)] = MessageView(facts, self.zone, self._kept(self.asked(facts)))
         return view
+
+    def _kept(self, kind: object) -> Kept:
+        kept = self.kinds.get(kind)
+        if kept is None:
+            if len(self.kinds) >= KINDS_KEPT:
+                self.kinds.clear()
+            kept = self.kinds[kind] = {}
+        return kept
 
 
 def compile_policy(book: Rulebook, digest: str) -> Policy:
@@ -107,13 +123,14 @@ def compile_policy(book: Rulebook, digest: str) -> Policy:
     zone = zoneinfo.ZoneInfo(book.timezone)
     around = Surroundings({each.name: each for each in book.lists}, zone)
     default = _part(-1, Rule(name="default", demands=book.default), around)
+    rules = tuple(_part(number, rule, around) for number, rule in enumerate(book.rules))
     counted = frozenset(book.tls.authenticate)
     return Policy(
         book=book,
         hash=digest,
         zone=zone,
         default=default,
-        rules=tuple(_part(number, rule, around) for number, rule in enumerate(book.rules)),
+        rules=rules,
         lifts=tuple(_lift(each, around.turned()) for each in book.exceptions),
         counted_tls=counted,
         counted_keys=frozenset(book.keys.authenticate),
@@ -125,8 +142,38 @@ def compile_policy(book: Rulebook, digest: str) -> Policy:
             tuple(grade for grade in TlsGrade if grade in counted) if book.tls.mx_continuity is None else None
         ),
         views={},
+        asked=_asked_by(rule for rule, part in zip(book.rules, rules, strict=True) if part.message_only),
+        kinds={},
         rulings={},
     )
+
+
+# The facts behind each condition that looks at the message alone.
+_BEHIND: Final = {
+    "from": ("authors", "sender"),
+    "from_domain": ("authors", "sender"),
+    "subject": ("subject",),
+    "subject_tag": ("subject_tags",),
+    "group": ("groups",),
+    "connector": ("connector",),
+    "authenticated_as": ("authenticated_as",),
+    "stream": ("stream",),
+    "header": ("headers",),
+    "label": ("labels",),
+    "client_network": ("client_network",),
+    "size": ("size",),
+    "recipients": ("recipients",),
+    "requiretls": ("requiretls",),
+    "time": ("received_at",),
+    "attachment": ("attachments",),
+    "detects": ("detections", "attachments"),
+}
+
+
+def _asked_by(rules: Iterable[Rule]) -> Callable[[MessageFacts], object]:
+    names = {name_of(test) for rule in rules for test, _ in leaves(rule.when)}
+    facts = {fact for name in names for fact in _BEHIND[name]}
+    return attrgetter("readable", "unknown", *sorted(facts))
 
 
 def _part(number: int, rule: Rule, around: Surroundings) -> Part:

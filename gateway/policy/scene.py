@@ -26,6 +26,8 @@ CONTENT: Final = frozenset(
 )
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+Kept = dict[int, tuple[int, RuleSeen]]
+"""Results of rules that look at the message alone, by the rule's number."""
 
 
 def _folded(texts: Iterable[str]) -> tuple[str, ...]:
@@ -55,7 +57,7 @@ class MessageView:
 
     `senders` is everyone the message says it is from: the authors of its From and the envelope's sender.
     `looked_everywhere` is False where an attachment could not be looked into, so that a detector may have missed
-    something. `kept` holds the results of rules that look at the message alone, by the rule's number.
+    something. `kept` is shared by all messages that are alike in what those rules can ask about.
     """
 
     senders: tuple[str, ...]
@@ -72,11 +74,11 @@ class MessageView:
     network: IpNetwork | None
     looked_everywhere: bool
 
-    def __init__(self, facts: MessageFacts, zone: tzinfo) -> None:
+    def __init__(self, facts: MessageFacts, zone: tzinfo, kept: Kept) -> None:
         self.facts = facts
         self.zone = zone
         self.unknown = frozenset(facts.unknown) if facts.readable else CONTENT.union(facts.unknown)
-        self.kept: dict[int, tuple[int, RuleSeen]] = {}
+        self.kept = kept
 
     def __getattr__(self, name: str) -> object:
         """Prepares a part when it is first asked for (`cached_property` would take a lock each time)."""

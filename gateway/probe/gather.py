@@ -57,6 +57,9 @@ class _Keys(msgspec.Struct, frozen=True):
     unknown: tuple[ProbeFailure, ...]
 
 
+_NO_KEYS = _Keys((), ())
+
+
 class Prober:
     """Answers what a recipient can receive. `observe` asks one address of one host for its posture."""
 
@@ -81,23 +84,21 @@ class Prober:
 
     async def probe(self, recipient: Address, now: datetime) -> Capability:
         """What this recipient can receive, from the cache where that still counts."""
-        domain = self._domains.get(recipient.domain, now)
-        if domain is None:
-            domain = await self._look_once(recipient.domain, now)
-        offers, unknown = domain.offers, domain.unknown
+        domain = self._domains.get(recipient.domain, now) or await self._look_once(recipient.domain, now)
+        keys = _NO_KEYS
         if self._sources and domain.undeliverable is None:
             keys = self._keys.get(recipient, now) or await self._ask_sources(recipient, now)
-            offers, unknown = offers + keys.offers, unknown + keys.unknown
-        return Capability(
-            recipient=recipient,
-            observed_at=domain.observed_at,
-            route=domain.route,
-            offers=offers,
-            unknown=unknown,
-            postures=domain.postures,
-            destination=domain.destination,
-            undeliverable=domain.undeliverable,
-        )
+        return _capability(recipient, domain, keys)
+
+    def known(self, recipient: Address, now: datetime) -> Capability | None:
+        """The same where the cache has all of it, else None."""
+        domain = self._domains.get(recipient.domain, now)
+        if domain is None:
+            return None
+        if not self._sources or domain.undeliverable is not None:
+            return _capability(recipient, domain, _NO_KEYS)
+        keys = self._keys.get(recipient, now)
+        return None if keys is None else _capability(recipient, domain, keys)
 
     def forget(self, domain: str) -> None:
         """Look again at the next question: a delivery saw something else than we did, or a person asks."""
@@ -222,3 +223,16 @@ class Prober:
         lasts = (self._settings.longest, *(self._retry_after(failure, now) for failure in unknown))
         self._keys.put(recipient, keys, now + min(lasts))
         return keys
+
+
+def _capability(recipient: Address, domain: _Domain, keys: _Keys) -> Capability:
+    return Capability(
+        recipient=recipient,
+        observed_at=domain.observed_at,
+        route=domain.route,
+        offers=domain.offers + keys.offers,
+        unknown=domain.unknown + keys.unknown,
+        postures=domain.postures,
+        destination=domain.destination,
+        undeliverable=domain.undeliverable,
+    )

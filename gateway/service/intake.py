@@ -13,6 +13,8 @@ from gateway.service.worker import Worker
 from gateway.store import contract
 from gateway.store.contract import Store, StoreBroken, StoreUnavailable
 
+FORESEEN = 64 * 1024  # octets up to which a message is looked at before it is on disk
+
 _BROKEN = Problem("4.3.0", "this gateway cannot take mail now; try again later", "the store is broken")
 
 
@@ -22,6 +24,7 @@ class Body:
     def __init__(self, writer: contract.BodyWriter, broken: Callable[[StoreBroken], None]) -> None:
         self.writer = writer
         self._broken = broken
+        self._pieces: list[bytes] = []  # the octets that the store holds on to anyway, of a short body
 
     @property
     def size(self) -> int:
@@ -30,13 +33,22 @@ class Body:
 
     async def write(self, chunk: bytes) -> None:
         """Take the next octets."""
+        piece = bytes(chunk)
         try:
-            await self.writer.write(chunk)
+            await self.writer.write(piece)
+            if self.size <= FORESEEN:
+                self._pieces.append(piece)
+            else:
+                self._pieces.clear()
         except StoreUnavailable as error:
             raise IntakeUnavailable(error.problem) from error
         except StoreBroken as error:
             self._broken(error)
             raise IntakeUnavailable(_BROKEN) from error
+
+    def content(self) -> bytes | None:
+        """The whole body, unless it is long."""
+        return b"".join(self._pieces) if self.size <= FORESEEN else None
 
     def abandon(self) -> None:
         """Forget what was written."""
@@ -73,14 +85,18 @@ class StoreIntake:
         except IntakeUnavailable:
             body.abandon()
             raise
-        queued = Progress(state=State.QUEUED, due_at=envelope.accepted_at)
+        lease_until = self._worker.lease_until()
+        content = None if lease_until is None else body.content()
+        foreseen = None if content is None else await self._worker.foresee(envelope, content)
+        record = self._recorder.received(envelope)
+        if foreseen is None:
+            queued = Progress(state=State.QUEUED, due_at=envelope.accepted_at)
+            progress = (queued,) * len(envelope.recipients)
+        else:
+            progress, record = foreseen.progress, record + foreseen.record
         try:
             works = await self._store.accept(
-                envelope,
-                body.writer,
-                self._recorder.received(envelope),
-                progress=(queued,) * len(envelope.recipients),
-                lease_until=self._worker.lease_until(),
+                envelope, body.writer, record, progress=progress, lease_until=lease_until
             )
         except StoreUnavailable as error:
             raise IntakeUnavailable(error.problem) from error
@@ -89,7 +105,7 @@ class StoreIntake:
             raise IntakeUnavailable(_BROKEN) from error
         self.accepted += 1
         if works:
-            self._worker.take(works)
+            self._worker.take(works, foreseen)
         else:
             self._worker.wake()
 

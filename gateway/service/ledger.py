@@ -26,7 +26,7 @@ from gateway.model.audit import Record
 from gateway.model.capability import Capability
 from gateway.model.decision import Decision, Defer, Hold, Reject, Send
 from gateway.model.delivery import DeliveryAttempt
-from gateway.model.envelope import Client, Envelope, Recipient
+from gateway.model.envelope import Client, Envelope, Errand, Recipient
 from gateway.model.facts import MessageFacts
 from gateway.model.ids import message_id
 from gateway.model.problem import Problem
@@ -73,6 +73,15 @@ class Books:
 
     # ---- the journey -------------------------------------------------------------------------------------------
 
+    def sending(
+        self, errand: Errand, facts: MessageFacts, capability: Capability, decision: Send
+    ) -> tuple[Progress, Record]:
+        """See `gateway.journey.Ledger`."""
+        now = self._now()
+        before = Progress(state=State.QUEUED, due_at=errand.envelope.accepted_at)
+        record = self._recorder.decided(errand, facts, capability, decision, now, before)
+        return _sending(before, decision, record.leaves[0].id, now), record
+
     async def decided(
         self, work: Work, facts: MessageFacts, capability: Capability, decision: Decision
     ) -> Work:
@@ -85,11 +94,10 @@ class Books:
             doubtful = replace(before, possibly_delivered=True)
             record = self._recorder.unknown(work.errand, now, doubtful, before.decision) + record
             before = doubtful
-        standing = joined(before.standing, decision)
-        bound = replace(before, standing=standing, decision=leaf)
+        bound = replace(before, standing=joined(before.standing, decision), decision=leaf)
         match decision:
-            case Send(method=method, grade=grade):
-                sending = replace(bound, state=State.SENDING, method=method, grade=grade, due_at=now)
+            case Send():
+                sending = _sending(before, decision, leaf, now)
                 await self._store.commit(work.lease, sending, record, keep_lease=True)
                 return replace_progress(work, sending)
             case Defer():
@@ -232,6 +240,18 @@ class Books:
         except (Corrupt, LeaseLost):
             return _NO_HEADER  # the notice goes out all the same, without what threads it to the message
         return content[: split(content)]
+
+
+def _sending(before: Progress, decision: Send, leaf: str, now: datetime) -> Progress:
+    return replace(
+        before,
+        state=State.SENDING,
+        standing=joined(before.standing, decision),
+        decision=leaf,
+        method=decision.method,
+        grade=decision.grade,
+        due_at=now,
+    )
 
 
 def replace_progress(work: Work, progress: Progress) -> Work:

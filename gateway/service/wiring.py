@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from msgspec.structs import replace
 
 from gateway import __version__
 from gateway.audit.recorder import Recorder
@@ -30,12 +31,11 @@ from gateway.ingress.settings import ListenerSettings, Timers
 from gateway.journey import Departure, Ledger, Stages
 from gateway.model.address import Address
 from gateway.model.capability import Capability, HostPosture, MxHost
-from gateway.model.decision import Decision, Defer, Send
+from gateway.model.decision import Decision, Defer, Send, Standing
 from gateway.model.delivery import Deferred, DeliveryAttempt, ProtectedMessage
-from gateway.model.envelope import Envelope
+from gateway.model.envelope import Envelope, Errand
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
-from gateway.model.progress import Work
 from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConnection, connect
 from gateway.policy import decide
 from gateway.policy.notices import decide_notice
@@ -253,10 +253,10 @@ def stages(
     async def probed(recipient: Address) -> Capability:
         return await prober.probe(recipient, now())
 
-    def decided(work: Work, facts: MessageFacts, capability: Capability) -> Decision:
-        if work.errand.envelope.origin == "notice":
+    def decided(errand: Errand, facts: MessageFacts, capability: Capability, standing: Standing) -> Decision:
+        if errand.envelope.origin == "notice":
             return decide_notice(capability, policies.policy, now())
-        decision = decide(facts, capability, policies.policy, now(), work.progress.standing)
+        decision = decide(facts, capability, policies.policy, now(), standing)
         if isinstance(decision, Send) and capability.route is None:  # allowed, and nobody knows where to
             return Defer(problem=_NO_ROUTE, because=decision.because)
         return decision
@@ -264,9 +264,11 @@ def stages(
     repairing = {one.name for one in config.connector if one.long_lines == "repair"}
 
     def protected(content: bytes, envelope: Envelope, decision: Send) -> ProtectedMessage:
+        mended = content
         if envelope.client.connector in repairing:
-            content = repair_long_lines(content) or content  # what cannot be repaired stays as it came
-        return protect(content, envelope, decision, is_tag=policies.is_tag)
+            mended = repair_long_lines(content) or content  # what cannot be repaired stays as it came
+        message = protect(mended, envelope, decision, is_tag=policies.is_tag)
+        return replace(message, sha256=envelope.sha256) if message.content is content else message
 
     async def delivered(
         message: ProtectedMessage, departures: Sequence[Departure]
@@ -288,6 +290,7 @@ def stages(
     return Stages(
         read=store.content,
         classify=classified,
+        known=lambda recipient: prober.known(recipient, now()),
         probe=probed,
         decide=decided,
         protect=protected,

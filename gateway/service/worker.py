@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Protocol
 
-from gateway.journey import Stages, carry
+from gateway.journey import Foreseen, Stages, carry, depart, foresee
+from gateway.model.envelope import Envelope
 from gateway.model.progress import Lease, State, Work
 from gateway.store.contract import StoreBroken, StoreUnavailable
 
@@ -86,13 +87,20 @@ class Worker:
         """Until when a message that is being accepted may be leased to this worker; None: leave it to the queue."""
         return self._now() + LEASE if self.has_room else None
 
-    def take(self, works: Sequence[Work]) -> None:
-        """Carry the errands of one message, which are already leased to us."""
+    async def foresee(self, envelope: Envelope, content: bytes) -> Foreseen | None:
+        """What can be decided of a message before it is on disk; see `gateway.journey.foresee`."""
+        try:
+            return await foresee(envelope, content, self._stages)
+        except Exception:  # noqa: BLE001  (the ordinary way meets it again, and has a place for it)
+            return None
+
+    def take(self, works: Sequence[Work], foreseen: Foreseen | None = None) -> None:
+        """Carry the errands of one message, which are already leased to us; with `foreseen` they are on the way out."""
         if not works:
             return
         size = works[0].errand.envelope.size
         self._octets += size
-        task = asyncio.get_running_loop().create_task(self._carry(works))
+        task = asyncio.get_running_loop().create_task(self._carry(works, foreseen))
         self._running[task] = works
         task.add_done_callback(lambda done: self._finished(done, size))
 
@@ -147,8 +155,11 @@ class Worker:
         except TimeoutError:
             return
 
-    async def _carry(self, works: Sequence[Work]) -> None:
+    async def _carry(self, works: Sequence[Work], foreseen: Foreseen | None) -> None:
         try:
+            if foreseen is not None:
+                await depart(works, foreseen, self._stages)
+                return
             due = [work for work in works if work.progress.state is not State.HELD]
             for work in works:
                 if work.progress.state is State.HELD:  # leased because its time is up

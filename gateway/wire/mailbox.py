@@ -10,6 +10,7 @@ wrong: an encoded word (RFC 2047) in an address, and angle brackets in a comment
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.model.address import Address
@@ -19,6 +20,7 @@ from gateway.wire.header_error import HeaderError
 VALUE_LIMIT = 1 << 18  # octets of one field
 GRAMMAR_LIMIT = 1 << 15  # characters of one that is not plain throughout: reading those is slow
 MAILBOX_LIMIT = 10_000  # addresses in one field
+SHORT = 256  # octets of a field that is worth remembering: the same people write to the same people
 COMMENT_DEPTH = 8
 
 _TOKEN = re.compile(
@@ -53,6 +55,10 @@ _RUN = _PHRASE | {"@", "literal"}
 
 def mailboxes(value: bytes) -> tuple[Address, ...]:
     """The addresses in a field's unfolded value, members of groups among them, in order; groups may be empty."""
+    return _remembered(value) if len(value) <= SHORT else _mailboxes(value)
+
+
+def _mailboxes(value: bytes) -> tuple[Address, ...]:
     if len(value) > VALUE_LIMIT:
         raise HeaderError(f"address field has more than {VALUE_LIMIT} octets")
     try:
@@ -60,6 +66,9 @@ def mailboxes(value: bytes) -> tuple[Address, ...]:
     except UnicodeDecodeError:
         raise HeaderError("address field is not valid UTF-8") from None
     return _simple(text) or _List(_tokens(text)).read()
+
+
+_remembered = lru_cache(maxsize=2048)(_mailboxes)
 
 
 def _simple(text: str) -> tuple[Address, ...]:
