@@ -15,7 +15,7 @@ from gateway.model.address import Address
 from gateway.wire.address import AddressError, parse_domain
 from gateway.wire.header import Field, HeaderError, decode_text, mailboxes
 
-_CLAIMS = frozenset({"sender", "resent-from", "resent-sender"})
+CLAIMS = frozenset({"sender", "resent-from", "resent-sender"})
 _SHOWN_ADDRESS = re.compile(r"@([^\s@<>()\[\],;:\"'\\]+\.[^\s@<>()\[\],;:\"'\\]+)")
 
 
@@ -37,7 +37,7 @@ def claimed_authors(fields: Iterable[Field]) -> tuple[Address, ...]:
             seen += 1
             authors += _parse(field)
             authors += _shown(field)
-        elif field.name in _CLAIMS:
+        elif field.name in CLAIMS:
             senders += field.name == "sender"
             authors += _parse(field)
     if seen != 1:
@@ -61,7 +61,8 @@ def _parse(field: Field) -> tuple[Address, ...]:
 
 def _shown(field: Field) -> Iterable[Address]:
     """Addresses that a reader sees in the field's text though they are none of its mailboxes."""
-    if b"=?" not in field.value and field.value.isascii() and field.value.count(b"@") == 1:
+    value = field.value
+    if value.count(b"@") == 1 and value.isascii() and value.find(b"=?") < 0:
         return
     try:
         # Compatibility forms are folded: a full-width @ is an @ to the eye.

@@ -138,6 +138,9 @@ class Connection(asyncio.Protocol):
         self._arm()
 
     def regulate(self) -> None:
+        fluent = self._paused_at is None and not (self._unasked or self._congested or self._ended)
+        if fluent and not self._session.overfull:
+            return
         if self._lost or self._transport.is_closing():
             return
         waiting = self._session.dialogue.waiting
@@ -182,7 +185,9 @@ class Connection(asyncio.Protocol):
         except TlsFailure as failure:
             self._tls_failed(failure)
             return
-        self._flush(engine)
+        if shaking or not octets:
+            # OpenSSL answers by itself in the handshake, and to what is no data later (renegotiation, key updates).
+            self._flush(engine)
         if shaking and engine.session is not None:
             self._session.tls_started(engine)
             if not octets:

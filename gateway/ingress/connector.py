@@ -119,12 +119,14 @@ def admit(standing: Standing, sender: Address | None) -> tuple[Connector, ...] |
     if sender is None:
         found = tuple(each for each in standing.connectors if each.null_sender == "allow")
         return found or Refused(550, "5.7.1", "relaying denied: this client may not send with a null sender")
-    found = tuple(each for each in standing.connectors if each.owns(sender))
+    found = tuple([each for each in standing.connectors if each.owns(sender)])
     return found or Refused(550, "5.7.1", "relaying denied: this client may not send for the sender's domain")
 
 
 def newline_rule(connectors: tuple[Connector, ...]) -> Newlines:
     """The rule for content whose connector is not settled yet: the strictest where they differ."""
+    if len(connectors) == 1:
+        return connectors[0].bare_newlines
     rules = {each.bare_newlines for each in connectors}
     return rules.pop() if len(rules) == 1 else Newlines.REJECT
 

@@ -5,15 +5,16 @@ Changes to it are these and no others: our Received field on top; Bcc, Resent-Bc
 
 from __future__ import annotations
 
-from gateway.ingress.author import AuthorError, claimed_authors
+from gateway.ingress.author import CLAIMS, AuthorError, claimed_authors
 from gateway.model.address import Address
-from gateway.wire.header import HeaderError, fields
+from gateway.wire.header import HeaderError, choice, chosen_fields
 from gateway.wire.smtp_server_actions import Refused
 
 RECEIVED_LIMIT = 50  # trace fields, above which the message goes round in circles (RFC 5321 section 6.3)
 INTERNAL_PREFIX = "x-sealgate-internal"
 
 _REMOVED = frozenset({"bcc", "resent-bcc"})
+_JUDGED = choice("from", "received", *sorted(CLAIMS), *sorted(_REMOVED), prefix=INTERNAL_PREFIX)
 _LOOP = Refused(
     554, "5.4.6", f"the message has been through more than {RECEIVED_LIMIT} servers: it is in a loop"
 )
@@ -52,23 +53,26 @@ class HeaderCollector:
 
 
 def judge_header(block: bytes) -> tuple[tuple[Address, ...], bytes] | AuthorError | Refused:
-    """Every claimed author and the block as it goes on; an AuthorError where the author is in doubt."""
+    """Every claimed author and the block as it goes on; an AuthorError where the author is in doubt.
+
+    The block is in canonical lines, as all content is that the dialogue hands out.
+    """
     try:
-        found = fields(block)
+        found = chosen_fields(block, _JUDGED)
         authors = claimed_authors(found)
     except HeaderError as error:
         return AuthorError(f"the header cannot be read: {error}")
     except AuthorError as error:
         return error
-    names = [field.name for field in found]
-    if names.count("received") >= RECEIVED_LIMIT:
+    received = 0
+    kept: list[bytes] = []
+    position = 0
+    for field in found:
+        if field.name == "received":
+            received += 1
+        elif field.name in _REMOVED or field.name.startswith(INTERNAL_PREFIX):
+            kept.append(block[position : field.start])
+            position = field.end
+    if received >= RECEIVED_LIMIT:
         return _LOOP
-    if _REMOVED.isdisjoint(names) and INTERNAL_PREFIX.encode() not in block.lower():
-        return authors, block
-    return authors, b"".join(
-        block[field.start : field.end] for field in found if not _is_ours_to_remove(field.name)
-    )
-
-
-def _is_ours_to_remove(name: str) -> bool:
-    return name in _REMOVED or name.startswith(INTERNAL_PREFIX)
+    return authors, b"".join((*kept, block[position:])) if kept else block

@@ -27,6 +27,11 @@ class BodyWriter(Protocol):
         """Octets written so far."""
         ...
 
+    @property
+    def sha256(self) -> bytes:
+        """Digest of what was written so far."""
+        ...
+
     async def write(self, chunk: bytes) -> None:
         """Take the next octets; returning slowly slows the client down. May raise IntakeUnavailable."""
         ...

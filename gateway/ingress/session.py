@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from typing import Protocol, assert_never
 
 from gateway.ingress.connector import Connector, Peer, Standing, admit, newline_rule
@@ -33,12 +32,15 @@ from gateway.wire.smtp_server_actions import (
     StartTls,
     TlsStarted,
 )
+from gateway.wire.smtp_server_data import Newlines
 
 _SLOW = Refused(421, "4.4.2", "timeout: the session was idle or too slow")
 _LATE = Refused(451, "4.3.0", "this takes too long; try again later")
 _LOGIN_LATE = Refused(454, "4.7.0", "this takes too long; try again later")
 _BROKEN = Refused(451, "4.3.0", "internal trouble; try again later")
 _LOGIN_BROKEN = Refused(454, "4.7.0", "internal trouble; try again later")
+_ACCEPTED = Accepted()
+_MAIL_ACCEPTED = {rule: MailAccepted(rule) for rule in Newlines}
 _NO_POSTMASTER = Refused(550, "5.1.1", "no postmaster is set up here; name a domain")
 
 
@@ -68,8 +70,8 @@ class Session:
         self._line = line
         self.ip = ip
         self._port = port
-        self._dialogue = ServerDialogue(door.dialogue, tls=tls)
-        self._dialogue.error_limit = door.error_limit
+        self.dialogue = ServerDialogue(door.dialogue, tls=tls)
+        self.dialogue.error_limit = door.error_limit
         self._engine: TlsEngine | None = None
         self._authenticated_by: str | None = None
         self._standing: tuple[object, Standing] | None = None
@@ -79,10 +81,6 @@ class Session:
         self._question = 0  # counts questions that take time: an answer to an earlier one is not heard
 
     @property
-    def dialogue(self) -> ServerDialogue:
-        return self._dialogue
-
-    @property
     def overfull(self) -> bool:
         """Whether the client must wait until the intake has caught up."""
         return self._submission is not None and self._submission.backlog > self._door.settings.backlog_limit
@@ -90,34 +88,34 @@ class Session:
     # ------------------------------------------------------------------------------------------- from the outside
 
     def greet(self) -> None:
-        self._perform(self._dialogue.greet())
+        self._perform(self.dialogue.greet())
 
     def hear(self, octets: bytes) -> None:
-        self._perform(self._dialogue.feed(octets))
+        self._perform(self.dialogue.feed(octets))
 
     def tls_started(self, engine: TlsEngine) -> None:
         """The handshake is done, of STARTTLS or of implicit TLS."""
         self._engine = engine
         self._standing = None
-        if self._dialogue.waiting:
-            self._perform(self._dialogue.resume(TlsStarted()))
+        if self.dialogue.waiting:
+            self._perform(self.dialogue.resume(TlsStarted()))
 
     def stop(self, refusal: Refused) -> None:
         """Say goodbye as soon as no content is on its way."""
-        self._perform(self._dialogue.stop(refusal))
+        self._perform(self.dialogue.stop(refusal))
 
     def time_out(self) -> None:
         """The client was silent or too slow."""
-        self._report(IncidentKind.TIMEOUT, "in content" if self._dialogue.receiving else "between commands")
-        self._perform(self._dialogue.abort(_SLOW))
+        self._report(IncidentKind.TIMEOUT, "in content" if self.dialogue.receiving else "between commands")
+        self._perform(self.dialogue.abort(_SLOW))
 
     def overdue(self) -> None:
         """We are too slow: refuse responsibility while the client still listens. Work that was begun goes on, so the
         client's next try may make a second copy; never none."""
         self._question += 1
         self._report(IncidentKind.REPLY_LATE)
-        login = self._dialogue.asked_for_login
-        self._perform(self._dialogue.resume(_LOGIN_LATE if login else _LATE))
+        login = self.dialogue.asked_for_login
+        self._perform(self.dialogue.resume(_LOGIN_LATE if login else _LATE))
 
     def lost(self) -> None:
         """The connection is gone. A message whose end has come stays with the intake."""
@@ -129,34 +127,37 @@ class Session:
     # --------------------------------------------------------------------------------------------------- actions
 
     def _perform(self, actions: list[Action]) -> None:
+        """Carry actions out, and what follows from the answers that can be given at once."""
         while actions:
             event: Event | None = None
             for action in actions:
-                event = self._do(action)
-            actions = self._dialogue.resume(event) if event is not None else []
+                if type(action) is JudgeRecipient:
+                    event = self._judge_recipient(action.recipient)
+                elif type(action) is Send:
+                    self._line.write(action.data)
+                elif type(action) is BodyChunk:
+                    self._add(action.data)
+                elif type(action) is JudgeMail:
+                    event = self._judge_mail(action.mail)
+                elif type(action) is OpenBody:
+                    event = self._open_body(action.mail, action.recipients)
+                elif type(action) is EndOfData:
+                    submission, self._submission = self._submission, None
+                    assert submission is not None
+                    self._door.spawn(self._conclude(submission, self._question))
+                else:
+                    self._do(action)
+            if event is None:
+                break
+            actions = self.dialogue.resume(event)
         self._line.regulate()
 
-    def _do(self, action: Action) -> Event | None:
-        """Carry an action out; the answer to it, where it wants one and there is one at once."""
+    def _do(self, action: DropBody | Authenticate | StartTls | Close) -> None:
         match action:
-            case BodyChunk():
-                self._add(action.data)
-            case Send():
-                self._line.write(action.data)
-            case JudgeMail():
-                return self._judge_mail(action.mail)
-            case JudgeRecipient():
-                return self._judge_recipient(action.recipient)
-            case OpenBody():
-                return self._open_body(action.mail, action.recipients)
-            case EndOfData():
-                submission, self._submission = self._submission, None
-                assert submission is not None
-                self._later(self._conclude(submission, self._question))
             case DropBody():
                 self._drop()
             case Authenticate():
-                self._later(self._check_login(action.login, self._question))
+                self._door.spawn(self._check_login(action.login, self._question))
             case StartTls():
                 self._line.start_tls()
             case Close():
@@ -164,16 +165,12 @@ class Session:
                 self._line.close(action.reason)
             case _:
                 assert_never(action)
-        return None
-
-    def _later(self, work: Coroutine[None, None, None]) -> None:
-        self._door.spawn(work)
 
     def _answer(self, question: int, event: Event) -> None:
         """Give an answer that took time, unless it comes too late."""
         if question == self._question:
             self._question += 1
-            self._perform(self._dialogue.resume(event))
+            self._perform(self.dialogue.resume(event))
 
     # ---------------------------------------------------------------------------------------------------- judging
 
@@ -185,16 +182,16 @@ class Session:
             self._report(IncidentKind.RELAY_DENIED, f"sender domain {sender}: {admitted.text}")
             return admitted
         self._candidates = admitted
-        return MailAccepted(newline_rule(admitted))
+        return _MAIL_ACCEPTED[newline_rule(admitted)]
 
     def _current_standing(self) -> Standing:
         connectors = self._door.connectors
         if self._standing is None or self._standing[0] is not connectors:
             peer = Peer(
                 ip=self.ip,
-                tls=self._dialogue.tls,
+                tls=self.dialogue.tls,
                 certificate=self._engine.certificate if self._engine else None,
-                user=self._dialogue.user,
+                user=self.dialogue.user,
                 authenticated_by=self._authenticated_by,
             )
             self._standing = (connectors, connectors.standing(peer))
@@ -203,7 +200,7 @@ class Session:
     def _judge_recipient(self, recipient: Recipient) -> Event:
         if not recipient.address.domain and self._door.settings.postmaster is None:
             return _NO_POSTMASTER
-        return Accepted()
+        return _ACCEPTED
 
     # ---------------------------------------------------------------------------------------------------- content
 
@@ -226,22 +223,24 @@ class Session:
             body=body,
             now=now,
         )
-        return Accepted()
+        return _ACCEPTED
 
     def _client(self) -> Client:
         return Client(
             ip=self.ip,
             port=self._port,
-            helo=self._dialogue.helo,
+            helo=self.dialogue.helo,
             listener=self._door.settings.name,
             connector="",
-            authenticated_as=self._dialogue.user,
+            authenticated_as=self.dialogue.user,
             tls=self._engine.session if self._engine else None,
-            protocol=self._dialogue.protocol,
+            protocol=self.dialogue.protocol,
         )
 
     def _unique(self, recipients: tuple[Recipient, ...]) -> tuple[Recipient, ...]:
         """Each recipient once, and a bare postmaster as our own."""
+        if len(recipients) == 1 and recipients[0].address.domain:
+            return recipients
         postmaster = self._door.settings.postmaster
         return tuple(
             dict.fromkeys(
@@ -258,7 +257,7 @@ class Session:
         submission.add(content)
         if submission.backlog > self._door.settings.backlog_limit // 2 and not self._draining:
             self._draining = True
-            self._later(self._drain(submission))
+            self._door.spawn(self._drain(submission))
 
     def _drop(self) -> None:
         submission, self._submission = self._submission, None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from datetime import datetime
 
 import msgspec
@@ -49,8 +48,6 @@ class Submission:
         self._now = now
         self._collector: HeaderCollector | None = HeaderCollector(header_limit)
         self._queue: list[bytes] = []
-        self._sha256 = hashlib.sha256()
-        self._size = 0
         self._body: BodyWriter | None = body
         self._turn = asyncio.Lock()  # one writer at a time
         self._writing = False
@@ -94,8 +91,6 @@ class Submission:
     async def _write(self, body: BodyWriter) -> None:
         chunk = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
         self._queue.clear()
-        self._sha256.update(chunk)
-        self._size += len(chunk)
         failure: IntakeUnavailable | None = None
         self._writing = True
         try:
@@ -120,7 +115,7 @@ class Submission:
         if self.refusal is not None or body is None:
             return self.refusal or Refused(451, "4.3.0", "the message was dropped; try again")
         try:
-            await intake.accept(self._envelope(now), body)
+            await intake.accept(self._envelope(now, body), body)
         except IntakeUnavailable as error:
             self._refuse(as_refused(error.problem), IncidentKind.INTAKE_UNAVAILABLE)
         return self.refusal
@@ -149,7 +144,7 @@ class Submission:
             recipients=self._recipients,
             now=self._now,
         )
-        self._enqueue(trace + header + rest)
+        self._enqueue(b"".join((trace, header, rest)))
 
     def _enqueue(self, content: bytes) -> None:
         self._queue.append(content)
@@ -160,7 +155,7 @@ class Submission:
         self.incident = incident
         self.abandon()
 
-    def _envelope(self, now: datetime) -> Envelope:
+    def _envelope(self, now: datetime, body: BodyWriter) -> Envelope:
         mail = self._mail
         return Envelope(
             id=self.message,
@@ -168,8 +163,8 @@ class Submission:
             client=self._client,
             sender=mail.sender,
             recipients=self._recipients,
-            size=self._size,
-            sha256=self._sha256.digest(),
+            size=body.size,
+            sha256=body.sha256,
             ret=mail.ret,
             envid=mail.envid,
             body_type=mail.body_type,

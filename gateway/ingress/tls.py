@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import hashlib
 
-from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 
 from gateway.model.tls import TlsSession
 
 # NIST SP 800-52r2: TLS 1.2 with forward secrecy and AEAD; TLS 1.3 suites are all fit.
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
-_PIECE = 1 << 16
+_RECORD = 16 * 1024  # the most plain text that one TLS record carries
+_BITE = 16 * 1024  # octets given to OpenSSL at once: its buffer grows to a third more and stays so for good
+_PIECE = 64 * 1024
 _NO_RENEGOTIATION = 1 << 30  # SSL_OP_NO_RENEGOTIATION
 
 
@@ -37,6 +38,7 @@ class ServerTls:
             SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE | SSL.OP_NO_TICKET | _NO_RENEGOTIATION
         )
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 34 KiB less for each idle session
         try:
             context.use_certificate_chain_file(certificate)
             context.use_privatekey_file(key)
@@ -65,18 +67,23 @@ class TlsEngine:
         """Octets from the network in, plain text out (none during the handshake). Raises TlsFailure."""
         pieces: list[bytes] = []
         try:
-            self._connection.bio_write(octets)
-            if self.session is None and not self._shake():
-                return b""
-            while True:
-                pieces.append(self._connection.recv(_PIECE))
-        except SSL.WantReadError:
-            pass
+            for start in range(0, len(octets), _BITE):
+                self._connection.bio_write(octets[start : start + _BITE])
+                if self.session is not None or self._shake():
+                    self._read(pieces)
         except SSL.ZeroReturnError:
             self.ended = True
         except SSL.Error as error:
             raise TlsFailure(_reason(error)) from None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read(self, pieces: list[bytes]) -> None:
+        """Add what can be read by now."""
+        try:
+            while True:
+                pieces.append(self._connection.recv(_RECORD))
+        except SSL.WantReadError:
+            pass
 
     def send(self, octets: bytes) -> None:
         """Plain text in. Raises TlsFailure."""
@@ -98,8 +105,11 @@ class TlsEngine:
         try:
             while True:
                 pieces.append(self._connection.bio_read(_PIECE))
+                if len(pieces[-1]) < _PIECE:
+                    break
         except SSL.WantReadError:
-            return b"".join(pieces)
+            pass
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _shake(self) -> bool:
         try:
@@ -107,10 +117,10 @@ class TlsEngine:
         except SSL.WantReadError:
             return False
         connection = self._connection
-        certificate = connection.get_peer_certificate(as_cryptography=True)
+        certificate = connection.get_peer_certificate()  # OpenSSL's: others refuse some that it lets through
         chain: tuple[bytes, ...] = ()
         if certificate is not None:
-            chain = (certificate.public_bytes(Encoding.DER),)
+            chain = (crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate),)
             self.certificate = hashlib.sha256(chain[0]).hexdigest()
         sni = connection.get_servername()
         self.session = TlsSession(

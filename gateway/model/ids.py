@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base 32
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 
 
 def message_id(unix_ms: int, entropy: bytes) -> str:
     """A queue id of 20 characters: 50 bits of time in milliseconds, then 50 bits of `entropy` (at least 7 octets)."""
-    number = (unix_ms & (1 << 50) - 1) << 50 | int.from_bytes(entropy[:7], "big") >> 6
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(95, -1, -5))
+    return _text(unix_ms) + _text(int.from_bytes(entropy[:7], "big") >> 6)
+
+
+def _text(number: int) -> str:
+    """The last 50 bits as ten characters."""
+    return (
+        _PAIRS[number >> 40 & 1023]
+        + _PAIRS[number >> 30 & 1023]
+        + _PAIRS[number >> 20 & 1023]
+        + _PAIRS[number >> 10 & 1023]
+        + _PAIRS[number & 1023]
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 import idna
 
@@ -28,7 +29,8 @@ _COMMON = (
     r"((?:(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?!xn--)[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)"
 )
 _COMMON_ADDRESS = re.compile(_COMMON)
-_COMMON_PATH = re.compile(rf"<{_COMMON}>(?=\Z| )".encode())
+_COMMON_PATH = re.compile(rf"<{_COMMON}>".encode())
+_ENDS = (b"", b" ")  # what may follow a path
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\x80-\U0010ffff-]+")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -75,9 +77,10 @@ def parse_path(argument: bytes, *, smtputf8: bool, strict: bool = True) -> tuple
     (section 4.1.1.3). `strict` demands the angle brackets. Non-ASCII local parts need `smtputf8`; a non-ASCII domain
     does not, for it has an ASCII form.
     """
-    common = _COMMON_PATH.match(argument)
-    if common and common.end(1) - common.start(1) <= LOCAL_LIMIT and common.end(2) <= ADDRESS_LIMIT:
-        return Address(common[1].decode("ascii"), common[2].decode("ascii")), argument[common.end() :]
+    end = argument.find(b">") + 1
+    common = _common_path(argument[:end]) if end <= ADDRESS_LIMIT + 1 else None
+    if common is not None and argument[end : end + 1] in _ENDS:
+        return common, argument[end:]
     argument = argument.lstrip(b" ")
     if argument.startswith(b"<"):
         end = _closing(argument, b">", 1)
@@ -106,6 +109,14 @@ def parse_path(argument: bytes, *, smtputf8: bool, strict: bool = True) -> tuple
     if address.needs_smtputf8 and not smtputf8:
         raise AddressError("non-ASCII local part without the SMTPUTF8 parameter")
     return address, rest
+
+
+@lru_cache(maxsize=4096)  # the same people write to the same people
+def _common_path(path: bytes) -> Address | None:
+    common = _COMMON_PATH.fullmatch(path)
+    if common is None or len(common[1]) > LOCAL_LIMIT:
+        return None
+    return Address(common[1].decode(), common[2].decode())
 
 
 def encode_xtext(text: str) -> str:

@@ -23,6 +23,8 @@ __all__ = [
     "LINE_LIMIT",
     "Field",
     "HeaderError",
+    "choice",
+    "chosen_fields",
     "decode_text",
     "fields",
     "line_problem",
@@ -44,6 +46,11 @@ _FIELD = re.compile(rb"([!-9;-~]++):(.*+(?:\n[ \t].*+)*+)\n")
 _BLANKS_BEFORE_COLON = re.compile(rb"[!-9;-~]+[ \t]+:")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
+
+
+# A whole block of fields, where there is neither bare CR nor NUL; one pass without captures is many times faster.
+_ALL_FIELDS = re.compile(rb"(?:[!-9;-~]++:.*\r\n(?:[ \t].*\r\n)*+)++")
+_FEW_FIELDS = 4 * FIELD_LIMIT  # octets that cannot hold more fields than that
 
 
 class Field(msgspec.Struct, frozen=True, gc=False):
@@ -78,14 +85,18 @@ def fields(block: bytes) -> tuple[Field, ...]:
     if not block.endswith(b"\r\n"):
         block += b"\r\n"  # a MIME part may end with its last field
     end = len(block) - 2 if block.endswith(b"\r\n\r\n") or block == b"\r\n" else len(block)
-    if b"\0" in block or not block.count(b"\r") == block.count(b"\n") == block.count(b"\r\n"):
+    if 0 in block or not block.count(b"\r") == block.count(b"\n") == block.count(b"\r\n"):
         raise HeaderError(f"header has {line_problem(block)}")
+    if (
+        block.count(b"\n") > FIELD_LIMIT and _lines_with_names(block) > FIELD_LIMIT + 1
+    ):  # the empty one is among them
+        raise HeaderError(f"header has more than {FIELD_LIMIT} fields")
     found: list[Field] = []
     start = 0
     for name, value in _FIELD.findall(block, 0, end):
         stop = start + len(name) + len(value) + 2
-        text = (value.replace(b"\r\n", b"") if b"\n" in value else value).strip(b" \t\r")
-        found.append(Field(name.decode("ascii").lower(), text, start, stop))
+        text = value.replace(b"\r\n", b"").strip(b" \t\r")
+        found.append(Field(name.decode().lower(), text, start, stop))
         start = stop
     if start != end:  # something between the matches fitted nowhere
         raise HeaderError(_no_field(block, end))
@@ -94,6 +105,38 @@ def fields(block: bytes) -> tuple[Field, ...]:
     if found and end > whole:
         found[-1] = msgspec.structs.replace(found[-1], end=whole)
     return tuple(found)
+
+
+def choice(*names: str, prefix: str) -> re.Pattern[bytes]:
+    """For `chosen_fields`: the fields of these lower-case names, and those whose names begin with `prefix`."""
+    known = "|".join(map(re.escape, names)) + f"|{re.escape(prefix)}[!-9;-~]*+"
+    return re.compile(rf"\n({known}):(.*+(?:\n[ \t].*+)*+)".encode("ascii"), re.IGNORECASE)
+
+
+def chosen_fields(block: bytes, chosen: re.Pattern[bytes]) -> tuple[Field, ...]:
+    """Those of `fields(block)` that are chosen, at a third of the cost for an ordinary header. Raises as `fields` does.
+
+    The block is in canonical lines already: bare CR and NUL are not looked for.
+    """
+    if len(block) > _FEW_FIELDS or _ALL_FIELDS.fullmatch(block) is None:
+        found = fields(block)
+        return tuple(field for field in found if chosen.match(b"\n" + field.name.encode() + b":"))
+    return tuple(
+        [
+            Field(
+                match[1].decode().lower(),
+                match[2].replace(b"\r\n", b"").strip(b" \t\r"),
+                match.start(),
+                match.end(),  # one for the LF in front, and one for the last LF, which the value does not hold
+            )
+            for match in chosen.finditer(b"\n" + block)
+        ]
+    )
+
+
+def _lines_with_names(block: bytes) -> int:
+    """Lines that continue none: so many fields are refused before memory is spent on them."""
+    return block.count(b"\n") - block.count(b"\n ") - block.count(b"\n\t")
 
 
 def remove_fields(message: bytes, names: frozenset[str]) -> bytes:

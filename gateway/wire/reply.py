@@ -128,6 +128,8 @@ def format_reply(code: int, status: str | None, *lines: str) -> bytes:
     assert 200 <= code <= 599, code
     assert status is None or status[:1] == str(code)[:1], (code, status)
     prefix = f"{status} " if status else ""
+    if len(lines) == 1:
+        return b"%d %s\r\n" % (code, _writable(prefix + lines[0]))
     texts = [_writable(prefix + line) for line in (lines or ("",))]
     last = len(texts) - 1
     return b"".join(

@@ -9,17 +9,12 @@ Sources: RFC 5321, 2920 (PIPELINING), 3030 (CHUNKING), 1870 (SIZE), 2034 and 346
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from gateway.wire.reply import format_reply
 from gateway.wire.smtp_server_actions import (
     Accepted,
     Action,
     Authenticate,
-    BodyChunk,
-    Close,
     CloseReason,
-    DropBody,
     EndOfData,
     Event,
     JudgeMail,
@@ -28,7 +23,6 @@ from gateway.wire.smtp_server_actions import (
     MailAccepted,
     OpenBody,
     Refused,
-    Send,
     StartTls,
     TlsStarted,
 )
@@ -42,6 +36,8 @@ COMMAND_LIMIT = 2048  # octets: 512 and what the extensions add, with room (RFC 
 AUTH_LIMIT = 12288  # octets of a line that carries a SASL response (RFC 4954 section 4)
 AUTH_TRIES = 3
 FLOOD_LIMIT = 1 << 20  # octets fed while an answer is pending; a shell that stops reading never gets near
+
+_NUL, _LF, _CR = b"\0\n\r"  # octets as numbers: `in` finds those five times as fast as bytes
 
 _OK = format_reply(250, "2.0.0", "OK")
 _BYE = format_reply(221, "2.0.0", "goodbye")
@@ -95,7 +91,7 @@ class ServerDialogue(Transfer):
     @property
     def asked_for_login(self) -> bool:
         """Whether the answer that the shell owes is to a login."""
-        return isinstance(self._asked, Authenticate)
+        return type(self._asked) is Authenticate
 
     @property
     def protocol(self) -> str:
@@ -119,7 +115,7 @@ class ServerDialogue(Transfer):
         self._append(octets)
         if self._mode == "greeting":
             self._end(Refused(554, "5.5.0", "you spoke before the greeting"), CloseReason.EARLY_TALKER)
-        elif isinstance(self._asked, StartTls):
+        elif type(self._asked) is StartTls:
             self._hang_up(CloseReason.STARTTLS_INJECTION)
         elif self._mode == "asked" and self._unread > FLOOD_LIMIT:
             self._hang_up(CloseReason.TOO_MUCH_DATA)
@@ -131,10 +127,23 @@ class ServerDialogue(Transfer):
             return []  # the answer came too late
         asked, self._asked = self._asked, None
         self._mode = "command"
-        if isinstance(event, Refused) and event.close:
+        if type(event) is Refused and event.close:
             self._end(event, CloseReason.SHELL)
+        elif type(asked) is JudgeRecipient:
+            self._after_recipient(asked, event)
+        elif type(asked) is JudgeMail:
+            self._after_mail(asked, event)
+        elif type(asked) is OpenBody:
+            self._after_open(event)
+        elif type(asked) is EndOfData:
+            self._after_content(event)
+        elif type(asked) is Authenticate:
+            self._after_login(asked.login, event)
+        elif type(asked) is StartTls:
+            assert type(event) is TlsStarted, event
+            self.tls, self.helo, self.extended = True, "", False
         else:
-            self._answered(asked, event)
+            raise AssertionError(f"nothing was asked, and the answer was {event}")
         return self._run()
 
     def stop(self, refusal: Refused) -> list[Action]:
@@ -151,48 +160,21 @@ class ServerDialogue(Transfer):
     # --------------------------------------------------------------------------------------------------- running
 
     def _run(self) -> list[Action]:
-        while self._step():
-            pass
+        go_on = True
+        while go_on:  # False: nothing can be done before something comes from outside
+            mode = self._mode
+            if mode == "command":
+                go_on = self._command()
+            elif mode == "data":
+                go_on = self._data()
+            elif mode == "chunk":
+                go_on = self._chunk()
+            else:
+                go_on = mode == "sasl" and self._response()
         if self._mode != "asked":
             self._flush()
         actions, self._actions = self._actions, []
         return actions
-
-    def _step(self) -> bool:
-        """One step of work; False where nothing can be done before something comes from outside."""
-        match self._mode:
-            case "command":
-                return self._command()
-            case "data":
-                return self._data()
-            case "chunk":
-                return self._chunk()
-            case "sasl":
-                return self._response()
-            case "greeting" | "asked" | "closed":
-                return False
-            case _:
-                assert_never(self._mode)
-
-    def _answered(self, asked: Action | None, event: Event) -> None:
-        match asked:
-            case JudgeMail():
-                self._after_mail(asked, event)
-            case JudgeRecipient():
-                self._after_recipient(asked, event)
-            case OpenBody():
-                self._after_open(event)
-            case EndOfData():
-                self._after_content(event)
-            case Authenticate():
-                self._after_login(asked.login, event)
-            case StartTls():
-                assert isinstance(event, TlsStarted), event
-                self.tls, self.helo, self.extended = True, "", False
-            case None | Send() | BodyChunk() | DropBody() | Close():
-                raise AssertionError(f"nothing was asked, and the answer was {event}")
-            case _:
-                assert_never(asked)
 
     # -------------------------------------------------------------------------------------------------- commands
 
@@ -200,13 +182,14 @@ class ServerDialogue(Transfer):
         if self._last_words is not None and not (self._transaction and self._transaction.chunking):
             self._end(self._last_words, CloseReason.SHELL)
             return False
-        wants_room = self._buffer[self._at : self._at + 5].upper() == b"AUTH "
-        line = self._take_line(AUTH_LIMIT if wants_room else COMMAND_LIMIT)
+        if self._at == len(self._buffer):
+            return False
+        line = self._take_line(COMMAND_LIMIT, AUTH_LIMIT)
         if line is None:
             return False
         verb, _, argument = line.partition(b" ")
         verb = verb.upper()
-        if b"\n" in line or b"\r" in line or b"\0" in line:
+        if _LF in line or _CR in line or _NUL in line:
             self._error(
                 Refused(
                     500, "5.5.2", "a command holds a bare CR, a bare LF or a NUL; only CRLF ends a command"
@@ -218,7 +201,7 @@ class ServerDialogue(Transfer):
             self._close(CloseReason.QUIT)
         elif verb == b"STARTTLS":
             self._starttls(argument)
-        elif self._unread and (verb in _WAIT_AFTER or not self.extended):
+        elif (verb in _WAIT_AFTER or not self.extended) and self._unread:
             # What follows was written without seeing our answer. RFC 2920 forbids that here; it is how commands are
             # smuggled through browsers and proxies, and how a body would be read as commands.
             self._end(
@@ -319,14 +302,14 @@ class ServerDialogue(Transfer):
             self._ask(JudgeMail(mail))
 
     def _after_mail(self, asked: JudgeMail, event: Event) -> None:
-        if isinstance(event, MailAccepted):
+        if type(event) is MailAccepted:
             size_limit = self.settings.size_limit
             wire_limit = size_limit + self.settings.discard_limit
             content = Content(event.newlines, size_limit=size_limit, wire_limit=wire_limit)
             self._transaction = Transaction(asked.mail, content)
             self._out.append(_SENDER_OK)
         else:
-            assert isinstance(event, Refused), event
+            assert type(event) is Refused, event
             self._error(event)
 
     def _rcpt(self, argument: bytes) -> None:
@@ -342,11 +325,11 @@ class ServerDialogue(Transfer):
 
     def _after_recipient(self, asked: JudgeRecipient, event: Event) -> None:
         assert self._transaction is not None
-        if isinstance(event, Accepted):
+        if type(event) is Accepted:
             self._transaction.recipients.append(asked.recipient)
             self._out.append(_RECIPIENT_OK)
         else:
-            assert isinstance(event, Refused), event
+            assert type(event) is Refused, event
             self._reply(event)
 
     # ------------------------------------------------------------------------------------------------------ AUTH
@@ -364,7 +347,7 @@ class ServerDialogue(Transfer):
             self._after_response(self._sasl.start(initial.strip(b" ")))
 
     def _response(self) -> bool:
-        line = self._take_line(AUTH_LIMIT)
+        line = self._take_line(AUTH_LIMIT, AUTH_LIMIT)
         if line is None:
             return False
         self._mode = "command"
@@ -384,11 +367,11 @@ class ServerDialogue(Transfer):
             self._mode = "sasl"
 
     def _after_login(self, login: Login, event: Event) -> None:
-        if isinstance(event, Accepted):
+        if type(event) is Accepted:
             self.user = login.user
             self._out.append(format_reply(235, "2.7.0", "authentication succeeded"))
             return
-        assert isinstance(event, Refused), event
+        assert type(event) is Refused, event
         self._failed_logins += 1
         if self._failed_logins < AUTH_TRIES:
             self._error(event)

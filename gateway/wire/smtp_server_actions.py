@@ -1,8 +1,12 @@
-"""What the SMTP server dialogue asks its shell to do, and what the shell answers. Two closed unions."""
+"""What the SMTP server dialogue asks its shell to do, and what the shell answers. Two closed unions.
+
+Their members are final, so that `type(x) is C` narrows them: `isinstance` and patterns cost 0.15 microseconds a miss.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import final
 
 import msgspec
 
@@ -51,24 +55,28 @@ class Login(msgspec.Struct, frozen=True):
 # ------------------------------------------------------------------------------------------------------- actions
 
 
+@final
 class Send(msgspec.Struct, frozen=True):
     """Write these octets; replies of one batch come together."""
 
     data: bytes
 
 
+@final
 class JudgeMail(msgspec.Struct, frozen=True):
     """Answer with MailAccepted or Refused."""
 
     mail: MailCommand
 
 
+@final
 class JudgeRecipient(msgspec.Struct, frozen=True):
     """Answer with Accepted or Refused."""
 
     recipient: Recipient
 
 
+@final
 class OpenBody(msgspec.Struct, frozen=True):
     """Content is about to come. Answer with Accepted or Refused."""
 
@@ -76,30 +84,36 @@ class OpenBody(msgspec.Struct, frozen=True):
     recipients: tuple[Recipient, ...]
 
 
+@final
 class BodyChunk(msgspec.Struct, frozen=True):
     """More canonical content. Wants no answer."""
 
     data: bytes
 
 
+@final
 class DropBody(msgspec.Struct, frozen=True):
     """The opened body will never be complete, or must not be kept. Wants no answer."""
 
 
+@final
 class EndOfData(msgspec.Struct, frozen=True):
     """The opened body is complete. Answer with Accepted (we are responsible from then on) or Refused."""
 
 
+@final
 class Authenticate(msgspec.Struct, frozen=True):
     """Answer with Accepted or Refused."""
 
     login: Login
 
 
+@final
 class StartTls(msgspec.Struct, frozen=True):
     """Begin the handshake after what was sent so far; feed nothing before it is done. Answer with TlsStarted."""
 
 
+@final
 class Close(msgspec.Struct, frozen=True):
     """Close after what was sent so far. The dialogue is over."""
 
@@ -122,18 +136,21 @@ Action = (
 # -------------------------------------------------------------------------------------------------------- events
 
 
+@final
 class MailAccepted(msgspec.Struct, frozen=True):
     """The sender may send; `newlines` is the rule for this message's content."""
 
     newlines: Newlines
 
 
+@final
 class Accepted(msgspec.Struct, frozen=True):
     """Yes. `text` goes into the final reply to content; elsewhere it is not used."""
 
     text: str = ""
 
 
+@final
 class Refused(msgspec.Struct, frozen=True):
     """No. `close` ends the session after the reply (then `code` is 421)."""
 
@@ -143,6 +160,7 @@ class Refused(msgspec.Struct, frozen=True):
     close: bool = False
 
 
+@final
 class TlsStarted(msgspec.Struct, frozen=True):
     """The handshake is done; all that was said before it is forgotten (RFC 3207 section 4.2)."""
 

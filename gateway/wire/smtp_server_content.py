@@ -13,6 +13,18 @@ class Content:
     `overrun` says that even that has gone on for too long: the session must end.
     """
 
+    __slots__ = (
+        "_lines",
+        "_reader",
+        "_repairs",
+        "_size",
+        "_size_limit",
+        "_wire",
+        "_wire_limit",
+        "overrun",
+        "refusal",
+    )
+
     def __init__(self, newlines: Newlines, *, size_limit: int, wire_limit: int) -> None:
         self.refusal: Refused | None = None
         self.overrun = False
@@ -27,7 +39,7 @@ class Content:
     def read_data(self, octets: bytes) -> tuple[bytes, bytes | None]:
         """Canonical content, and what follows the end of DATA, or None where it has not come."""
         content, rest = self._reader.feed(octets)
-        self._count(len(octets) - len(rest or b""))
+        self._count(len(octets) - len(rest) if rest else len(octets))
         return self._judged(content), rest
 
     def read_chunk(self, octets: bytes) -> bytes:
@@ -47,12 +59,13 @@ class Content:
 
     def _count(self, octets: int) -> None:
         self._wire += octets
-        self.overrun = self.overrun or self._wire > self._wire_limit
+        if self._wire > self._wire_limit:
+            self.overrun = True
 
     def _judged(self, octets: bytes, *, last: bool = False) -> bytes:
         content = b""
         if self.refusal is None:
-            content = self._lines.feed(octets) + (self._lines.finish() if last else b"")
+            content = self._lines.finish() if last else self._lines.feed(octets)
             if self._lines.refused:
                 self.refusal = Refused(550, "5.5.2", BARE_OCTETS)
         # Octets read where they are kept as they are, octets kept where a repair may change their number: so the

@@ -11,9 +11,14 @@ import io
 import re
 from enum import StrEnum
 
+import re2
+
 _END = b"\r\n.\r\n"
 _DOT_LINE = b"\r\n."
 _DOT = ord(".")
+_CR = ord("\r")
+_DOT_LINE_BY_RE2 = re2.compile(rb"\r\n\.")
+_LONG = 4096  # octets from which RE2, which compares many at once, finds a dot line faster than bytes.find
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
 
 BARE_OCTETS = (
@@ -40,6 +45,8 @@ class DataReader:
     (`LF.LF`, `CR.CR`, `CRLF.CR` ...) is content. That is what SMTP smuggling lives on.
     """
 
+    __slots__ = ("_held", "_virgin")
+
     def __init__(self) -> None:
         self._held = b"\r\n"  # stands for the CRLF that ended the DATA command, which is no content
         self._virgin = True
@@ -48,14 +55,14 @@ class DataReader:
         """Content that is settled, and what follows the end of DATA, or None where the end has not come."""
         if self._virgin and octets and octets[0] != _DOT and len(self._held) == 2:
             self._held, self._virgin = b"", False  # no dot follows the CRLF of the command: it is done with
-        data = self._held + octets
-        first = data.find(_DOT_LINE)
+        data = self._held + octets if self._held else octets
+        first = _dot_line(data)
         end = first if first < 0 or data.startswith(_END, first) else data.find(_END, first)
         if end >= 0:
             content, rest = data[: end + 2], data[end + len(_END) :]
         else:
             settled = len(data) - _beginning_of_end(data)
-            content, rest = data[:settled], None
+            content, rest = data[:settled], None  # the same object where all of it is settled
             self._held = data[settled:]
         if first != end:
             content = content.replace(_DOT_LINE, b"\r\n")
@@ -66,6 +73,8 @@ class DataReader:
 
 class LineEnds:
     """Judges or repairs the line ends of one message by a rule. Holds at most one octet, a CR at the end of a piece."""
+
+    __slots__ = ("_held", "_rule", "_tail", "refused")
 
     def __init__(self, rule: Newlines) -> None:
         self.refused = False
@@ -79,7 +88,7 @@ class LineEnds:
             return b""
         data = self._held + octets if self._held else octets
         self._held = b""
-        if data.endswith(b"\r"):
+        if data[-1] == _CR:
             self._held, data = b"\r", data[:-1]
         return self._settle(data)
 
@@ -96,9 +105,19 @@ class LineEnds:
                 self.refused = True
                 return b""
             data = _repair(data, self._rule)
-        if data:
-            self._tail = (self._tail + data[-2:])[-2:]
+        if len(data) > 1:
+            self._tail = data[-2:]
+        elif data:
+            self._tail = self._tail[-1:] + data
         return data
+
+
+def _dot_line(data: bytes) -> int:
+    """Where the first CRLF with a dot after it begins, or -1."""
+    if len(data) < _LONG:
+        return data.find(_DOT_LINE)
+    found = _DOT_LINE_BY_RE2.search(data)
+    return -1 if found is None else int(found.start())
 
 
 def _beginning_of_end(data: bytes) -> int:
@@ -115,7 +134,7 @@ def _is_canonical(data: bytes) -> bool:
     The standard library's newline decoder notes which kinds of line ends it meets, in one pass: half the cost of
     counting CR, LF and CRLF apart.
     """
-    if b"\0" in data:
+    if 0 in data:  # a number: `in` finds it several times as fast as bytes
         return False
     decoder = io.IncrementalNewlineDecoder(None, translate=False)
     decoder.decode(data.decode("latin-1"), final=True)  # without a decoder it takes text

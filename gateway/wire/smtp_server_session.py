@@ -74,15 +74,18 @@ class Session:
         self._at += len(octets)
         return octets
 
-    def _take_line(self, limit: int) -> bytes | None:
+    def _take_line(self, limit: int, auth_limit: int) -> bytes | None:
         """The next line without its CRLF, or None where it has not come. Only CRLF ends a line; a longer one than
-        `limit` ends the session."""
-        end = self._buffer.find(b"\r\n", self._at, self._at + limit + 2)
+        `limit` (for AUTH `auth_limit`) ends the session."""
+        buffer, start = self._buffer, self._at
+        end = buffer.find(b"\r\n", start, start + limit + 2)
+        if end < 0 and buffer[start : start + 5].upper() == b"AUTH ":
+            limit = auth_limit
+            end = buffer.find(b"\r\n", start, start + limit + 2)
         if end >= 0:
-            line = self._buffer[self._at : end]
             self._at = end + 2
-            return line
-        if self._unread > limit + 1:
+            return buffer[start:end]
+        if len(buffer) - start > limit + 1:
             self._end(Refused(500, "5.5.2", "the line is too long"), CloseReason.LINE_TOO_LONG)
         return None
 

@@ -63,13 +63,13 @@ class Transfer(Session):
     def _after_open(self, event: Event) -> None:
         transaction = self._transaction
         assert transaction is not None
-        if isinstance(event, Accepted):
+        if type(event) is Accepted:
             transaction.opened = True
             self._mode = "chunk" if transaction.chunking else "data"
             if not transaction.chunking:
                 self._out.append(_GO_AHEAD)
             return
-        assert isinstance(event, Refused), event
+        assert type(event) is Refused, event
         if transaction.chunking:
             transaction.content.refusal = event
             self._mode = "chunk"
@@ -78,14 +78,16 @@ class Transfer(Session):
             self._transaction = None
 
     def _data(self) -> bool:
-        if not self._unread:
+        octets = self._buffer[self._at :]
+        if not octets:
             return False
+        self._buffer, self._at = b"", 0
         assert self._transaction is not None
-        content, rest = self._transaction.content.read_data(self._take(self._unread))
+        content, rest = self._transaction.content.read_data(octets)
         self._hand_on(content)
         if rest is None or self._mode == "closed":
             return False
-        self._buffer, self._at = rest, 0
+        self._buffer = rest
         self._complete()
         return True
 
@@ -134,8 +136,8 @@ class Transfer(Session):
 
     def _after_content(self, event: Event) -> None:
         self._transaction = None
-        if isinstance(event, Accepted):
+        if type(event) is Accepted:
             self._out.append(format_reply(250, "2.0.0", event.text))
         else:
-            assert isinstance(event, Refused), event
+            assert type(event) is Refused, event
             self._reply(event)

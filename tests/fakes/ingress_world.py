@@ -49,6 +49,10 @@ class MemoryBody:
     def size(self) -> int:
         return sum(map(len, self.chunks))
 
+    @property
+    def sha256(self) -> bytes:
+        return hashlib.sha256(b"".join(self.chunks)).digest()
+
     async def write(self, chunk: bytes) -> None:
         assert not self._busy, "one call at a time"
         self._busy = True

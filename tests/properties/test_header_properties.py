@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from email import policy
 from email.parser import BytesParser
 
@@ -12,7 +13,10 @@ from hypothesis import strategies as st
 from gateway.wire import mailbox
 from gateway.wire.encoded_word import encode_text, read_text
 from gateway.wire.header import (
+    Field,
     HeaderError,
+    choice,
+    chosen_fields,
     decode_text,
     fields,
     line_problem,
@@ -173,3 +177,28 @@ def test_text_survives_being_encoded(text: str) -> None:
     read = read_text(encoded.replace(b"\r\n", b""))
     assert read.sound
     assert read.text == text.encode("utf-8", "replace").decode()
+
+
+CHOSEN = choice("from", "bcc", prefix="x")
+sound = [b"From: a\r\n", b"BCC:\r\n", b"bcc: x\r\n\ty\r\n", b"X-Odd:  \t z \r\n", b"Subject: From: s\r\n"]
+unsound = [b" From: y\r\n", b"bcc : x\r\n", b"From\r\n", b"\xff: x\r\n", b"\r\n", b"From: a"]
+blocks = st.lists(st.sampled_from(sound), max_size=6).map(b"".join)
+
+
+@given(
+    st.one_of(blocks, st.builds(bytes.__add__, blocks, st.sampled_from(unsound)), canonical),
+    st.sampled_from([b"", b"Subject: y\r\n" * 800]),
+)
+def test_chosen_fields_are_those_of_all_fields(block: bytes, before: bytes) -> None:
+    def wanted() -> tuple[Field, ...]:
+        found = fields(before + block)
+        return tuple(one for one in found if one.name in {"from", "bcc"} or one.name.startswith("x"))
+
+    assert outcome(wanted) == outcome(lambda: chosen_fields(before + block, CHOSEN))
+
+
+def outcome(read: Callable[[], tuple[Field, ...]]) -> tuple[Field, ...] | str:
+    try:
+        return read()
+    except HeaderError as error:
+        return str(error)

@@ -96,15 +96,18 @@ def test_strangers_octets_never_make_it_raise_or_grow(pieces: list[bytes], rule:
     assert driver.dialogue._unread <= 3000
 
 
-@given(OCTETS, OCTETS, st.integers(0, 3))
-def test_data_ends_where_a_plain_reading_of_the_rule_says(content: bytes, after: bytes, cut: int) -> None:
-    wire = content + b"\r\n.\r\n" + after
+@given(OCTETS, OCTETS, st.integers(0, 3), st.sampled_from([b"", b"x\xff" * 2500]))
+def test_data_ends_where_a_plain_reading_of_the_rule_says(
+    content: bytes, after: bytes, cut: int, padding: bytes
+) -> None:
+    wire = padding + content + b"\r\n.\r\n" + after
     end = (b"\r\n" + wire).index(b"\r\n.\r\n")
     lines = (b"\r\n" + wire)[: end + 2].split(b"\r\n")
     expected = b"\r\n".join(line.removeprefix(b".") for line in lines)[2:]
     reader = DataReader()
     got, rest = b"", None
-    pieces = [wire] if not cut else [wire[at : at + cut] for at in range(0, len(wire), cut)]
+    step = cut + len(padding)
+    pieces = [wire] if not cut else [wire[at : at + step] for at in range(0, len(wire), step)]
     while rest is None:
         settled, rest = reader.feed(pieces.pop(0))
         got += settled
