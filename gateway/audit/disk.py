@@ -10,14 +10,19 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 class Disk:
-    """The real file system."""
+    """The real file system. A crash test puts something else in the place of `system`, to see and fail each call."""
+
+    system: Any = os
+
+    def __init__(self) -> None:
+        self._durable: set[Path] = set()  # folders whose names are known to be on disk
 
     def read(self, path: Path) -> bytes | None:
         """The whole file, or None where there is none."""
@@ -27,56 +32,73 @@ class Disk:
             return None
 
     def make_folder(self, path: Path) -> None:
-        """Make a folder and those above it; each new name is durable."""
-        missing = []
-        while not path.is_dir():
-            missing.append(path)
-            path = path.parent
-        for folder in reversed(missing):
-            folder.mkdir(mode=0o755, exist_ok=True)
-            self.sync_folder(folder.parent)
+        """Make a folder and those above it. Each name is durable, also where a process that died made it."""
+        if path in self._durable or path == path.parent:
+            return
+        self.make_folder(path.parent)
+        if not path.is_dir():
+            self.system.mkdir(path, 0o755)
+        try:
+            self.sync_folder(path.parent)
+        except PermissionError:
+            pass  # a folder that we may not read: what is in it was not made by us
+        self._durable.add(path)
 
     def write(self, path: Path, data: bytes, mode: int = 0o644) -> None:
         """Write a file anew and flush it. Not atomic: meant for temporary names."""
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        with _closing(fd):
-            _write_all(fd, data)
-            os.fsync(fd)
+        fd = self.system.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode
+        )
+        with self._closing(fd):
+            self._write_all(fd, data)
+            self.system.fsync(fd)
 
     def link(self, old: Path, new: Path) -> None:
         """Give a file a second name; FileExistsError where it is taken."""
-        os.link(old, new)
+        self.system.link(old, new)
 
     def rename(self, old: Path, new: Path) -> None:
-        old.rename(new)
+        self.system.rename(old, new)
 
     def append(self, path: Path, data: bytes) -> None:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        with _closing(fd):
-            _write_all(fd, data)
-            os.fsync(fd)
-
-    def truncate(self, path: Path, size: int) -> None:
-        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with _closing(fd):
-            os.ftruncate(fd, size)
-            os.fsync(fd)
+        fd = self.system.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
+        )
+        with self._closing(fd):
+            self._write_all(fd, data)
+            self.system.fsync(fd)
 
     def remove(self, path: Path) -> None:
         """Remove a file if it is there."""
-        path.unlink(missing_ok=True)
+        try:
+            self.system.unlink(path)
+        except FileNotFoundError:
+            pass
 
     def remove_folder(self, path: Path) -> None:
         """Remove a folder if it is there and empty."""
+        self._durable.discard(path)
         try:
-            path.rmdir()
+            self.system.rmdir(path)
         except OSError:
             pass  # not empty, or gone already: an empty folder does no harm
 
     def sync_folder(self, path: Path) -> None:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        with _closing(fd):
-            os.fsync(fd)
+        fd = self.system.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with self._closing(fd):
+            self.system.fsync(fd)
+
+    @contextmanager
+    def _closing(self, fd: int) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.system.close(fd)
+
+    def _write_all(self, fd: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self.system.write(fd, view) :]
 
 
 class Contradiction(Exception):
@@ -104,17 +126,3 @@ def create(disk: Disk, path: Path, data: bytes, temporary: Path) -> None:
         disk.remove(temporary)
     if present != data:
         raise Contradiction(f"{path} is already there with other content")
-
-
-@contextmanager
-def _closing(fd: int) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        os.close(fd)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

@@ -44,14 +44,16 @@ class NoteSigner:
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:
-    """Read the log's private key (PKCS #8 PEM). Only its owner may have access to the file."""
+    """Read the log's private key (PKCS #8 PEM). Only its owner may have access to the file, or the group of root:
+    that is how systemd hands a credential over."""
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            seen = os.fstat(file.fileno())
             data = file.read(16 * 1024)
     except OSError as error:
         raise KeyFileError(f"{path}: the audit key cannot be read: {error.strerror}") from None
-    if not stat.S_ISREG(mode) or stat.S_IMODE(mode) & 0o077:
+    others = 0o077 if seen.st_gid else 0o037
+    if not stat.S_ISREG(seen.st_mode) or seen.st_mode & others:
         raise KeyFileError(f"{path}: others may read or change the audit key; run: chmod 0600 {path}")
     try:
         private = load_pem_private_key(data, password=None)

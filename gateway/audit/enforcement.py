@@ -69,6 +69,8 @@ def _below(floor: Floor, grade: str | None, tls: TlsSeen | None) -> Iterator[str
         return
     if _VERSIONS.get(tls.version, 0) < _VERSIONS.get(floor.min_version, 99):
         yield f"the connection spoke {tls.version}, required was at least {floor.min_version}"
+    if tls.dane is not None and tls.dane.usable and tls.dane.matched is None:
+        yield "the connection did not show what the host's own DANE records promise"
     if _BROKEN.search(tls.cipher) and "none" not in floor.grades:
         yield f"the connection used {tls.cipher}, which protects nothing"
 
@@ -81,8 +83,9 @@ def _shown(grade: str | None, tls: TlsSeen | None) -> set[str]:
     proved = tls.failure is None and tls.trusted and tls.matched
     if grade in {"pkix", "mta-sts"} and proved:
         shown.add(grade)
-    if grade in {"dane", "pin"} and tls.failure is None:
-        shown.add(
-            grade
-        )  # these may rest on the certificate itself, without a public root (RFC 7672 section 3.1.1)
+    if grade == "pin" and tls.failure is None:
+        shown.add(grade)  # it may rest on the certificate itself, without a public root
+    if tls.dane is not None and tls.dane.matched is not None and tls.failure is None:
+        # So may DANE (RFC 7672 section 3.1.1); of a host whose name came from unsigned DNS it proves no more than pkix.
+        shown.update({grade or ""} & ({"dane"} if tls.dane.mx_secure else {"pkix"}))
     return shown

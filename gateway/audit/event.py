@@ -18,6 +18,7 @@ from gateway.audit.leaves import (
     Attempted,
     CandidateLeaf,
     CapabilityLeaf,
+    DaneSeen,
     Decided,
     Floor,
     OfferLeaf,
@@ -47,7 +48,7 @@ from gateway.model.envelope import Envelope
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
 from gateway.model.progress import Progress
-from gateway.model.tls import TlsFloor, TlsSession
+from gateway.model.tls import DaneProof, TlsFloor, TlsSession
 
 SEALED = "(sealed)"
 _MAX_POSTURES = 16
@@ -176,7 +177,9 @@ def capability_leaf(capability: Capability) -> CapabilityLeaf:
     route = capability.route
     undeliverable = capability.undeliverable
     return CapabilityLeaf(
+        dnssec=capability.dnssec,
         hosts=len(route.hosts) if route else 0,
+        mx_secure=route is not None and route.secure,
         observed_at=capability.observed_at,
         offers=tuple(
             OfferLeaf(
@@ -284,6 +287,7 @@ def tls_seen(session: TlsSession | None) -> TlsSeen | None:
     return TlsSeen(
         certificates=len(session.chain),
         cipher=session.cipher,
+        dane=_dane_seen(session.dane),
         failure=session.failure,
         group=session.group,
         matched=session.name_matched is not None,
@@ -291,6 +295,18 @@ def tls_seen(session: TlsSession | None) -> TlsSeen | None:
         resumed=session.resumed,
         trusted=session.trusted,
         version=session.version,
+    )
+
+
+def _dane_seen(proof: DaneProof | None) -> DaneSeen | None:
+    if proof is None:
+        return None
+    return DaneSeen(
+        matched=None if proof.matched is None else " ".join(map(str, proof.matched[:3])),
+        mx_secure=proof.dane.mx_secure,
+        place=proof.place,
+        records=len(proof.dane.records),
+        usable=proof.usable,
     )
 
 

@@ -51,5 +51,5 @@ def parse_head(data: bytes) -> Head:
         raise HeadError("the head file is damaged: its sum does not fit")
     try:
         return _decode(line)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise HeadError(f"the head file is damaged: {error}") from None

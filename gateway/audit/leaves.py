@@ -53,11 +53,26 @@ class RawFrame(_Shape, frozen=True, kw_only=True):
     v: int
 
 
+class DaneSeen(_Shape, frozen=True, kw_only=True):
+    """How a chain stood to the TLSA records in force; the records are sealed beside the chain.
+
+    `matched` is the usage, selector and matching type of the record that proves it. `mx_secure`: the host's name came
+    from signed DNS or the configuration.
+    """
+
+    matched: str | None = None
+    mx_secure: bool = False
+    place: int | None = None  # of the matched certificate in the chain as sent
+    records: int
+    usable: int
+
+
 class TlsSeen(_Shape, frozen=True, kw_only=True):
     """A TLS session without names: `matched` says that the certificate bore the name asked for."""
 
     certificates: int = 0
     cipher: str
+    dane: DaneSeen | None = None
     failure: str | None = None  # RFC 8460 section 4.3 result word
     group: str | None = None
     matched: bool = False
@@ -119,7 +134,14 @@ class UnknownLeaf(_Shape, frozen=True, kw_only=True):
 
 
 class CapabilityLeaf(_Shape, frozen=True, kw_only=True):
+    """What was known of the recipient. `dnssec`: "validated", or why no answer could count as signed.
+
+    `mx_secure`: signed DNS, or the configuration, named the hosts.
+    """
+
+    dnssec: str = ""
     hosts: int = 0
+    mx_secure: bool = False
     observed_at: datetime
     offers: tuple[OfferLeaf, ...] = ()
     postures: tuple[PostureLeaf, ...] = ()

@@ -140,6 +140,8 @@ class Recorder:
         if attempt.content_sha256:
             values.append(("content", attempt.content_sha256))
         values.append(("peer", _write(event.peer(attempt))))
+        if attempt.tls is not None and attempt.tls.dane is not None:
+            values.append(("tlsa", _write(attempt.tls.dane.dane)))
         body = event.attempted(attempt, decision, decision_leaf, route)
         return self._record(
             attempt.ended_at, "delivery.attempt", body, values, errand.envelope.id, errand.number

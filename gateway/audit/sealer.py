@@ -39,6 +39,7 @@ INTERVAL = (
     1.0  # seconds between looks at the queue; a batch is under a signed head well within the 5 s of audit.md
 )
 KEEP_EVERY = timedelta(minutes=10)
+LOCK_LOOK = 0.05  # seconds between two tries for the lock
 
 
 class LeafSource(Protocol):
@@ -104,12 +105,13 @@ class Sealer:
         self._disk.sync_folder(path.parent)
         return name
 
-    async def open(self) -> None:
+    async def open(self, patience: float = 0.0) -> None:
         """Take the log: check it against the head file, finish what a crash interrupted, begin it if it is new.
 
-        Raises Halted where folder, head file or queue contradict each other.
+        Raises Halted where folder, head file or queue contradict each other, and where another sealer does not let go
+        of the log within `patience` seconds.
         """
-        self._take_lock()
+        await self._take_lock(patience)
         try:
             await self._open()
         except BaseException:
@@ -124,10 +126,17 @@ class Sealer:
             self._let_go()  # the tree in memory may be ahead of what was signed: only a new start is safe
             raise
 
-    async def run(self, stop: asyncio.Event, interval: float = INTERVAL) -> None:
-        """Seal until `stop` is set, then what is left, and keep the last head. `interval` is between two looks."""
+    async def run(
+        self, stop: asyncio.Event, interval: float = INTERVAL, looked: Callable[[], None] = lambda: None
+    ) -> None:
+        """Seal until `stop` is set, then what is left, and keep the last head.
+
+        `interval` is between two looks at the queue; `looked` is called after each.
+        """
         while not stop.is_set():
-            if await self.seal() < BATCH:
+            sealed = await self.seal()
+            looked()
+            if sealed < BATCH:
                 try:
                     await asyncio.wait_for(stop.wait(), interval)
                 except TimeoutError:
@@ -150,15 +159,16 @@ class Sealer:
 
     # ---- start -----------------------------------------------------------------------------------------------------
 
-    def _take_lock(self) -> None:
+    async def _take_lock(self, patience: float) -> None:
         path = self._settings.head.with_name(self._settings.head.name + ".lock")
         self._disk.make_folder(path.parent)
         lock = path.open("ab")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise Halted(f"{path}: another sealer has this log; two would sign two histories") from None
+        until = asyncio.get_running_loop().time() + patience
+        while not _locked(lock):
+            if asyncio.get_running_loop().time() >= until:
+                lock.close()
+                raise Halted(f"{path}: another sealer has this log; two would sign two histories")
+            await asyncio.sleep(LOCK_LOOK)
         self._lock = lock
 
     async def _open(self) -> None:
@@ -183,6 +193,8 @@ class Sealer:
         self._begin_shard(None)
 
     async def _resume(self, head: Head) -> None:
+        # Its name may not be on disk yet, and nothing is published under a head that may be lost.
+        self._disk.sync_folder(self._settings.head.parent)
         self._enter(head.shard)
         torn = self._shard.tidy()
         signed = parse_checkpoint(head.note.encode())
@@ -373,6 +385,14 @@ class Sealer:
         if self._head is None:
             raise RuntimeError("the sealer is not open")
         return self._head
+
+
+def _locked(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _year_of(shard: str) -> int:

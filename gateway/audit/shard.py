@@ -49,12 +49,12 @@ class Shard:
     def conf(self, wanted: LogConf) -> bytes:
         """log.conf as it stands, or as `wanted` where the shard is new."""
         path = self.folder / CONF
+        self._disk.make_folder(self.folder)
         data = self._disk.read(path)
         if data is None:
-            self._disk.make_folder(self.folder)
-            create(self._disk, path, wanted.write(), self._temporary)
-            self._disk.sync_folder(self.folder)
-            return wanted.write()
+            data = wanted.write()
+            create(self._disk, path, data, self._temporary)
+        self._disk.sync_folder(self.folder)  # also where it was made by a process that died over this
         try:
             conf = parse_conf(data)
         except LayoutError as error:
@@ -130,14 +130,20 @@ class Shard:
                 self._disk.remove_folder(path.parent)
 
     def tidy(self) -> int:
-        """After a crash: drop half-written files. Gives how many octets of checkpoints.log were torn."""
+        """After a crash: drop half-written files, and make durable what can be read and may not be on disk.
+
+        Gives how many octets of checkpoints.log were torn. It is written anew: a flush that failed is not to be
+        repeated over the same file.
+        """
         self._disk.remove(self._temporary)
-        self._disk.remove(self.folder / (CHECKPOINT + ".new"))
+        for name in (CHECKPOINT, KEPT):
+            self._disk.remove(self.folder / (name + ".new"))
         path = self.folder / KEPT
-        data = self._disk.read(path) or b""
+        data = self._disk.read(path)
+        if data is None:
+            return 0
         _, whole = split_kept(data)
-        if whole < len(data):
-            self._disk.truncate(path, whole)
+        replace(self._disk, path, data[:whole])
         return len(data) - whole
 
     def _read(self, name: TileName) -> bytes:

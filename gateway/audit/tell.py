@@ -108,7 +108,10 @@ def _attempted(frame: RawFrame, body: Attempted, values: Mapping[str, str]) -> s
 
 
 def _over(tls: TlsSeen | None) -> str:
-    return f" over {tls.version} {tls.cipher}" if tls is not None else " without TLS"
+    if tls is None:
+        return " without TLS"
+    dane = f", DANE {tls.dane.matched or 'not shown'}" if tls.dane is not None else ""
+    return f" over {tls.version} {tls.cipher}{dane}"
 
 
 def _who(frame: RawFrame, values: Mapping[str, str]) -> str:

@@ -1,13 +1,13 @@
 """What the store promises, each call named by its guarantee: the only door to it.
 
-Only values cross this line (the body writer apart), so that a `store` process can serve it over a socket later.
+Only values cross this line (the body writer apart). The store may be in this process or behind a socket
+(`gateway.store.socket`): the promises are the same.
 
 Promises that hold for every call:
 - A call that changes something has made it durable when it returns; all of one call's changes happen, or none.
 - A call that raises `StoreUnavailable` or `StoreFull` has changed nothing; the caller may try again later.
 - After `StoreBroken` nothing that was not already confirmed can be trusted: the process must end. It is raised by
-every
-  later call too.
+  every later call too.
 - A cancelled call may or may not have happened; leases that nobody holds any more run out.
 
 Times are arguments, aware and in UTC.

@@ -12,7 +12,7 @@ import fcntl
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 _MOST_BUFFERS = 1000  # below IOV_MAX (1024)
 
@@ -21,6 +21,9 @@ Buffer = bytes | bytearray | memoryview
 
 class Files(Protocol):
     """Calls block; they are made from threads of the store, never from the event loop."""
+
+    def make_folder(self, path: Path) -> None:
+        """A new folder of mode 0700; fails where the name is taken."""
 
     def create(self, path: Path) -> int:
         """A new file of mode 0600, opened for reading and writing; fails where the name is taken."""
@@ -54,60 +57,67 @@ class Files(Protocol):
 
 
 class DiskFiles:
-    """The real disk."""
+    """The real disk. A crash test puts something else in the place of `system`, to see and fail each call."""
+
+    system: Any = os
 
     def create(self, path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        handle: int = self.system.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        return handle
 
     def open(self, path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        handle: int = self.system.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return handle
 
     def close(self, handle: int) -> None:
-        os.close(handle)
+        self.system.close(handle)
 
     def write_at(self, handle: int, buffers: Sequence[Buffer], offset: int) -> None:
         for start in range(0, len(buffers), _MOST_BUFFERS):
             group = buffers[start : start + _MOST_BUFFERS]
             wanted = sum(map(len, group))
-            written = os.pwritev(handle, group, offset)
+            written = self.system.pwritev(handle, group, offset)
             if (
                 written < wanted
             ):  # a short write: the disk is nearly full, or a signal came; the rest tells which
                 rest = memoryview(b"".join(group))[written:]
                 while rest:
-                    rest = rest[os.pwrite(handle, rest, offset + wanted - len(rest)) :]
+                    rest = rest[self.system.pwrite(handle, rest, offset + wanted - len(rest)) :]
             offset += wanted
 
     def read_at(self, handle: int, length: int, offset: int) -> bytes:
-        found = os.pread(handle, length, offset)
+        found: bytes = self.system.pread(handle, length, offset)
         while 0 < len(found) < length:
-            more = os.pread(handle, length - len(found), offset + len(found))
+            more = self.system.pread(handle, length - len(found), offset + len(found))
             if not more:
                 break
             found += more
         return found
 
+    def make_folder(self, path: Path) -> None:
+        self.system.mkdir(path, 0o700)
+
     def flush(self, handle: int) -> None:
-        os.fdatasync(handle)
+        self.system.fdatasync(handle)
 
     def flush_folder(self, folder: Path) -> None:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        handle = self.system.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(handle)
+            self.system.fsync(handle)
         finally:
-            os.close(handle)
+            self.system.close(handle)
 
     def rename(self, old: Path, new: Path) -> None:
-        old.rename(new)
+        self.system.rename(old, new)
 
     def remove(self, path: Path) -> None:
-        path.unlink()
+        self.system.unlink(path)
 
     def commit(self, run: Callable[[], object]) -> None:
         run()
 
     def free_octets(self, folder: Path) -> int:
-        seen = os.statvfs(folder)
+        seen: os.statvfs_result = self.system.statvfs(folder)
         return seen.f_bavail * seen.f_frsize
 
 

@@ -1,6 +1,6 @@
 """The queue's root key: an X25519 key pair in a file that nobody else may read.
 
-The public half seals the keys of segments and epochs (HPKE, RFC 9180: DHKEM X25519, HKDF-SHA256, AES-256-GCM); only
+The public half seals the keys that seal everything else (HPKE, RFC 9180: DHKEM X25519, HKDF-SHA256, AES-256-GCM); only
 the private half opens them. So a process that holds a `SealingKey` alone can write and cannot read. The file is PEM
 (PKCS #8), as `openssl pkey` prints it.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 
 from gateway.store.contract import StoreUnusable
@@ -31,12 +33,14 @@ _ANOTHER = "name the right file, or make a new key for a new, empty data folder 
 
 
 class SealingKey:
-    """The public half. `fingerprint` names the pair: the first 8 octets of the public key's SHA-256."""
+    """The public half. `fingerprint` names the pair: the first 8 octets of the public key's SHA-256. `tags` is the key
+    of the keyed hashes: no secret from whoever has the public half."""
 
     def __init__(self, public: X25519PublicKey) -> None:
         self.public = public
         raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
         self.fingerprint = hashlib.sha256(raw).digest()[:8]
+        self.tags = hashlib.blake2b(raw, digest_size=32, person=b"sealgate-tags").digest()
 
     def wrap(self, secret: bytes, info: bytes) -> bytes:
         """Seal a key to the private half; `info` says what it is for, and must be the same to open it."""
@@ -93,15 +97,7 @@ def load_key_file(path: Path) -> QueueKey:
 
 def load_private_key(path: Path) -> X25519PrivateKey:
     """Read a key file. Refuses one that group or others may read or write, or that a stranger owns."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _unreadable(path, error, "read") from None
-    try:
-        _refuse_loose(path, os.fstat(handle))
-        pem = os.read(handle, _LONGEST_FILE)
-    finally:
-        os.close(handle)
+    pem = _read(path, _refuse_loose)
     try:
         private = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -113,6 +109,37 @@ def load_private_key(path: Path) -> X25519PrivateKey:
     return private
 
 
+def load_public_key(path: Path) -> X25519PublicKey:
+    """Read a public key, or the public half of a private one; a file with only the public half may be open to all."""
+    pem = _read(path, _anybody_may_read)
+    if b"PRIVATE KEY" in pem:
+        return load_private_key(path).public_key()
+    try:
+        public = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise StoreUnusable(str(path), "this is not a key in PEM form", _ANOTHER) from None
+    if not isinstance(public, X25519PublicKey):
+        raise StoreUnusable(str(path), "this key is not an X25519 key", _ANOTHER)
+    return public
+
+
+def _read(path: Path, check: Callable[[Path, os.stat_result], None]) -> bytes:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(path, error, "read") from None
+    try:
+        check(path, os.fstat(handle))
+        return os.read(handle, _LONGEST_FILE)
+    finally:
+        os.close(handle)
+
+
+def _anybody_may_read(path: Path, seen: os.stat_result) -> None:
+    if not stat.S_ISREG(seen.st_mode):
+        raise StoreUnusable(str(path), "this is not a file", _ANOTHER)
+
+
 def _refuse_loose(path: Path, seen: os.stat_result) -> None:
     if not stat.S_ISREG(seen.st_mode):
         raise StoreUnusable(str(path), "this is not a file", _ANOTHER)
@@ -120,7 +147,8 @@ def _refuse_loose(path: Path, seen: os.stat_result) -> None:
         raise StoreUnusable(
             str(path), f"the key belongs to user {seen.st_uid}", "give it to the gateway's own user (`chown`)"
         )
-    if seen.st_mode & 0o077:
+    others = 0o077 if seen.st_gid else 0o037  # root's group may read: so systemd hands a credential over
+    if seen.st_mode & others:
         mode = stat.S_IMODE(seen.st_mode)
         raise StoreUnusable(
             str(path), f"others may read or change the key (mode {mode:04o})", f"run `chmod 600 {path}`"

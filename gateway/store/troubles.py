@@ -28,6 +28,10 @@ def refused(error: OSError, doing: str) -> StoreUnavailable:
     return full(text) if error.errno in _NO_ROOM else unavailable(text)
 
 
+class Damaged(Exception):
+    """Something stored does not open: altered, misplaced, or its key is gone."""
+
+
 class FlushFailed(Exception):
     """A flush failed: what the kernel calls clean may never have reached the disk."""
 

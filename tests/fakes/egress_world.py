@@ -14,7 +14,7 @@ from gateway.model.address import Address
 from gateway.model.capability import MxHost, Route
 from gateway.model.delivery import DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Client, Envelope, Errand, Recipient
-from gateway.model.tls import TlsFloor, TlsGrade
+from gateway.model.tls import Dane, TlsFloor, TlsGrade
 from gateway.net.smtp import ClientSettings, ConnectFailure, SmtpConnection, connect
 from tests.fakes.scripted_mx import ScriptedMx
 
@@ -52,9 +52,13 @@ class Egress:
         content: bytes = CONTENT,
         numbers: Sequence[int] = (),
         source_address: str | None = None,
+        dane: Dane | None = None,
         **more: object,
     ) -> tuple[DeliveryAttempt, ...]:
-        """Deliver to `recipients` recipients over the servers in order (a number is a port at which nobody listens)."""
+        """Deliver to `recipients` recipients over the servers in order (a number is a port at which nobody listens).
+
+        `dane` is what the first of them demands.
+        """
         envelope_more = {key: more.pop(key) for key in ("requiretls", "ret", "envid") if key in more}
         message = ProtectedMessage(
             content=content,
@@ -70,6 +74,7 @@ class Egress:
                     number,
                     ("127.0.0.1",),
                     server if isinstance(server, int) else server.port,
+                    dane if number == 0 else None,
                 )
                 for number, server in enumerate(servers)
             ),

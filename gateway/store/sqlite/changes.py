@@ -1,265 +1,286 @@
-"""Everything that changes the queue, each as one value that the writer applies inside a transaction.
+"""How each change is applied inside a transaction: one function a kind.
 
-A change looks before it writes: it raises what its caller must hear (`LeaseLost`, `Mistake`) before it has touched
-anything, so that a refused change leaves its neighbours in the batch alone. It may be applied again after a
-rollback. Any other exception undoes the batch, and its changes are tried one by one.
+A change looks before it writes: it raises what its caller must hear (`LeaseLost`, `Mistake`, `StoreUnavailable`) before
+it has touched anything, so that a refused change leaves its neighbours in the batch alone. It may be applied again
+after a rollback. Any other exception undoes the batch, and its changes are tried one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Callable, Collection
+from typing import Any
 
-from gateway.model.audit import Record
-from gateway.model.envelope import Envelope
-from gateway.model.progress import FINAL, Lease, Progress
-from gateway.store.contract import LeaseLost, Mistake, NewMessage
-from gateway.store.sealing import Damaged, stream_id
-from gateway.store.segments.body import Spent
-from gateway.store.segments.frame import FRAME_OCTETS, Extent, Located
-from gateway.store.segments.pool import Frame
-from gateway.store.sqlite.rows import (
+import msgspec
+
+from gateway.store.back import (
     DAMAGED_CODE,
     ENTERED_FROM,
-    STATE_CODES,
-    body_place,
-    encode,
-    envelope_place,
-    open_located,
-    progress_place,
-    rows_of,
-    split_errand,
-    to_micros,
+    FIRST_FENCE,
+    FIRST_FINAL,
+    Append,
+    Begin,
+    Begun,
+    Change,
+    Claim,
+    Enter,
+    EraseValues,
+    Extent,
+    ForgetLeaves,
+    GiveBack,
+    Located,
+    MessageRow,
+    Move,
+    Remember,
+    Renew,
+    Retire,
+    SetAside,
+    TakeDue,
+    WrappedKey,
 )
+from gateway.store.contract import LeaseLost, Mistake, StoreUnusable
+from gateway.store.segments.book import SegmentBook
+from gateway.store.sqlite.leasing import Rota, claim, free_all, take_due
+from gateway.store.sqlite.memory import Alive, Held
+from gateway.store.sqlite.rows import extents_of, located_columns, rows_of
 from gateway.store.sqlite.transaction import Transaction
+from gateway.store.troubles import unavailable
 
-_FIRST_FENCE = 1
-
-_MOVE_KEEP = (
-    "UPDATE errand SET state = ?, due = ?, progress = ?"
-    " WHERE message = ? AND number = ? AND fence = ? AND until IS NOT NULL AND (1 << state) & ?"
-)
-_MOVE_FREE = (
-    "UPDATE errand SET state = ?, due = ?, progress = ?, until = NULL"
-    " WHERE message = ? AND number = ? AND fence = ? AND until IS NOT NULL AND (1 << state) & ?"
-)
-_FINISH = (
-    "DELETE FROM errand WHERE message = ? AND number = ? AND fence = ? AND until IS NOT NULL AND (1 << state) & ?"
-    " RETURNING home"
-)
-_FORGET = "DELETE FROM message WHERE home = ? AND NOT EXISTS (SELECT 1 FROM errand WHERE message = ?) RETURNING extents"
-_HOLDS = "SELECT 1 FROM errand WHERE message = ? AND number = ? AND fence = ? AND until IS NOT NULL"
-_RENEW = "UPDATE errand SET until = ? WHERE message = ? AND number = ? AND fence = ? AND until IS NOT NULL"
-_SET_ASIDE = (
-    "UPDATE errand SET state = ?, until = NULL, due = ? WHERE message = ? AND number = ? AND fence = ?"
-)
-_MOVE_BODY = "UPDATE message SET extents = ?, lowest = ?, highest = ? WHERE home = ? AND extents = ?"
+MOST_REMEMBERED = 50_000
+FORGOTTEN_UPTO = "forgotten-upto"  # in meta: the last leaf that was dropped
+_ROOT = "root"  # in meta: fingerprint of the root key pair
 _NEVER = (1 << 63) - 1
+_PRUNE_EVERY = 256
+
+_SET_ASIDE = "UPDATE errand SET state = ?, leased = 0, due = ? WHERE message = ? AND number = ? AND fence = ?"
+_MOVE_BODY = "UPDATE message SET located = ?, lowest = ?, highest = ? WHERE home = ? AND located = ?"
 
 
-class Incoming:
-    """A message on its way in, its body in hand or in frames."""
-
-    __slots__ = ("body", "envelope", "places", "progress", "record", "until")
-
-    def __init__(
-        self,
-        envelope: Envelope,
-        body: Spent,
-        record: Record,
-        progress: tuple[Progress, ...],
-        until: datetime | None,
-    ) -> None:
-        if len(progress) != len(envelope.recipients):
-            raise Mistake("one progress a recipient is needed")
-        if any(each.state in FINAL for each in progress):
-            raise Mistake("an errand cannot be born finished")
-        if body.size != envelope.size:
-            raise Mistake(f"the envelope says {envelope.size} octets, the body has {body.size}")
-        self.envelope = envelope
-        self.body = body
-        self.record = record
-        self.progress = progress
-        self.until = until
-        self.places: list[Extent] = list(body.written)
-
-    @classmethod
-    def composed(cls, message: NewMessage) -> Incoming:
-        content = message.content
-        body = Spent(stream_id(), len(content), (), content, None)
-        return cls(message.envelope, body, message.record, message.progress, None)
-
-    def frames(self) -> list[Frame]:
-        """What must be written to a segment before the transaction names it."""
-        body = self.body
-        if body.inline:
-            return []
-        if len(body.rest) <= FRAME_OCTETS:
-            return [Frame(body.stream, len(body.written), last=True, text=body.rest)]
-        view, starts = memoryview(body.rest), range(0, len(body.rest), FRAME_OCTETS)
-        return [
-            Frame(body.stream, index, last=index == len(starts) - 1, text=view[start : start + FRAME_OCTETS])
-            for index, start in enumerate(starts, start=len(body.written))
-        ]
-
-    def enter(self, tx: Transaction) -> None:
-        envelope = self.envelope
-        name = envelope.id
-        home = tx.new_home()
-        sealed = tx.seal(encode(envelope), envelope_place(name))
-        if self.body.inline:
-            tx.add_message((home, sealed, None, None, None, tx.seal(self.body.rest, body_place(name))))
-        else:
-            tx.add_message((home, sealed, *_located(self.body.stream, self.places), None))
-        until = None if self.until is None else to_micros(self.until)
-        fence = 0 if until is None else _FIRST_FENCE
-        for number, progress in enumerate(self.progress):
-            blob = tx.seal(encode(progress), progress_place(name, number))
-            domain = tx.tags.domain(envelope.recipients[number].address.domain)
-            code = STATE_CODES[progress.state]
-            tx.add_errand((name, number, home, code, to_micros(progress.due_at), until, fence, domain, blob))
-        tx.add_record(self.record)
+class Leave(msgspec.Struct, frozen=True):
+    """A front is gone: its leases are free, its segments are nobody's, it seals nothing more."""
 
 
-def first_lease(errand: str, until: datetime) -> Lease:
-    """The lease of an errand that was accepted leased."""
-    return Lease(errand, _FIRST_FENCE, until)
-
-
-class Change(Protocol):
-    """What the writer can apply. `incoming` lists the messages that enter with it."""
-
-    incoming: Sequence[Incoming]
-
-    def apply(self, tx: Transaction) -> object: ...
-
-
-class Enter:
-    """Accept one message."""
-
-    incoming: Sequence[Incoming]
-
-    def __init__(self, message: Incoming) -> None:
-        self.incoming = (message,)
-
-    def apply(self, tx: Transaction) -> None:
-        self.incoming[0].enter(tx)
-
-
-class Move:
-    """Commit an errand's new progress with its leaves and the notices that it spawns."""
-
-    incoming: Sequence[Incoming]
-
-    def __init__(
-        self,
-        lease: Lease,
-        progress: Progress,
-        record: Record,
-        incoming: Sequence[Incoming],
-        *,
-        keep_lease: bool,
-    ) -> None:
-        self.incoming = incoming
-        self._lease = lease
-        self._progress = progress
-        self._record = record
-        self._keep = keep_lease
-
-    def apply(self, tx: Transaction) -> None:
-        message, number = split_errand(self._lease.errand)
-        if self._progress.state in FINAL:
-            self._finish(tx, message, number)
-        else:
-            self._move(tx, message, number)
-        tx.add_record(self._record)
-        for each in self.incoming:
-            each.enter(tx)
-
-    def _move(self, tx: Transaction, message: str, number: int) -> None:
-        progress = self._progress
-        blob = tx.seal(encode(progress), progress_place(message, number))
-        code, mask = STATE_CODES[progress.state], ENTERED_FROM[progress.state]
-        tx.cursor.execute(
-            _MOVE_KEEP if self._keep else _MOVE_FREE,
-            (code, to_micros(progress.due_at), blob, message, number, self._lease.fence, mask),
-        )
-        if not tx.cursor.connection.changes():
-            raise self._refusal(tx, message, number)
-
-    def _finish(self, tx: Transaction, message: str, number: int) -> None:
-        mask = ENTERED_FROM[self._progress.state]
-        home = tx.cursor.execute(_FINISH, (message, number, self._lease.fence, mask)).get
-        if home is None:
-            raise self._refusal(tx, message, number)
-        for (extents,) in rows_of(tx.cursor, _FORGET, (home, message)):
-            tx.forgotten.append(message)
-            tx.freed += _extents(extents)
-
-    def _refusal(self, tx: Transaction, message: str, number: int) -> Exception:
-        if tx.cursor.execute(_HOLDS, (message, number, self._lease.fence)).get is None:
-            return LeaseLost(self._lease.errand)
-        return Mistake(f"{self._lease.errand} may not become {self._progress.state}")
-
-
-class Renew:
-    incoming: Sequence[Incoming] = ()
-
-    def __init__(self, lease: Lease, until: datetime) -> None:
-        self._lease = lease
-        self._until = until
-
-    def apply(self, tx: Transaction) -> Lease:
-        message, number = split_errand(self._lease.errand)
-        tx.cursor.execute(_RENEW, (to_micros(self._until), message, number, self._lease.fence))
-        if not tx.cursor.connection.changes():
-            raise LeaseLost(self._lease.errand)
-        return Lease(self._lease.errand, self._lease.fence, self._until)
-
-
-class SetAside:
-    """An errand whose columns do not open: nobody can work on it, so nobody is given it again."""
-
-    incoming: Sequence[Incoming] = ()
-
-    def __init__(self, message: str, number: int, fence: int) -> None:
-        self._where = (message, number, fence)
-
-    def apply(self, tx: Transaction) -> None:
-        tx.cursor.execute(_SET_ASIDE, (DAMAGED_CODE, _NEVER, *self._where))
-
-
-class MoveBody:
+class MoveBody(msgspec.Struct, frozen=True):
     """A body was copied to other frames; True where it was still where it had been. `copies` are the new ones among
     its places: they are flushed before this is applied."""
 
-    incoming: Sequence[Incoming] = ()
+    home: int
+    old: bytes
+    new: Located
+    copies: tuple[Extent, ...]
 
-    def __init__(self, home: int, old: bytes, new: Located, copies: Sequence[Extent]) -> None:
-        self._home = home
-        self._old = old
-        self._new = new
-        self.copies = copies
 
-    def apply(self, tx: Transaction) -> bool:
-        tx.cursor.execute(_MOVE_BODY, (*_located(self._new.stream, self._new.extents), self._home, self._old))
-        if not tx.cursor.connection.changes():
+class KeysInUse(msgspec.Struct, frozen=True):
+    """The keys with which somebody may still seal once everything before this change is committed."""
+
+
+class DropKeys(msgspec.Struct, frozen=True):
+    """Destroy wrapped keys: what they sealed is gone for good. One that is in use again is kept."""
+
+    numbers: Collection[int]
+
+
+Internal = Leave | MoveBody | KeysInUse | DropKeys
+
+
+class Rules:
+    """Applies changes. Keeps what is not undone by a rollback: whose turn it is, how often something was remembered."""
+
+    def __init__(self, book: SegmentBook) -> None:
+        self._book = book
+        self._rota = Rota()
+        self._remembered = 0
+        self._how: dict[type, Callable[[Transaction, Any, int], object]] = {
+            Enter: self._enter,
+            Move: self._move,
+            Renew: self._renew,
+            SetAside: self._set_aside,
+            TakeDue: lambda tx, change, holder: take_due(tx, change, holder, self._rota),
+            Claim: claim,
+            Append: lambda tx, change, _: tx.add_record(change.record),
+            ForgetLeaves: self._forget_leaves,
+            EraseValues: self._erase_values,
+            Remember: self._remember,
+            GiveBack: lambda tx, change, holder: tx.returned.append((change.segment, change.spoilt, holder)),
+            Retire: self._retire,
+            Begin: self._begin,
+            Leave: self._leave,
+            MoveBody: self._move_body,
+            KeysInUse: lambda tx, _change, _: frozenset(tx.memory.keys),
+            DropKeys: self._drop_keys,
+        }
+
+    def apply(self, tx: Transaction, change: Change | Internal, holder: int) -> object:
+        return self._how[type(change)](tx, change, holder)
+
+    # ---- messages and errands
+
+    def _enter(self, tx: Transaction, change: Enter, holder: int) -> None:
+        (row,) = change.incoming
+        self._check_frames(tx, row, change.keys, holder)
+        if change.keys:
+            tx.add_keys(change.keys, holder)
+        self._add(tx, row, holder)
+        tx.add_record(change.record)
+
+    def _check_frames(
+        self, tx: Transaction, row: MessageRow, keys: tuple[WrappedKey, ...], holder: int
+    ) -> None:
+        """Frames must be in segments that are this front's, under keys that cannot be destroyed meanwhile."""
+        if row.located is None:
+            return
+        for place in row.located.extents:
+            if not self._book.is_lent(place.segment, holder):
+                raise unavailable(f"segment {place.segment} is no longer lent to whom filled it")
+            if tx.memory.keys.get(place.key) != holder and all(each.number != place.key for each in keys):
+                raise unavailable(f"key {place.key} is no longer in use")
+
+    def _add(self, tx: Transaction, row: MessageRow, holder: int) -> None:
+        memory = tx.memory
+        home, memory.home = memory.home, memory.home + 1
+        located, until, name = row.located, row.until, row.message
+        extents: tuple[Extent, ...] = ()
+        if located is None:
+            tx.add_message((home, row.envelope, None, None, None, row.body))
+        else:
+            extents = located.extents
+            tx.add_message((home, row.envelope, *located_columns(located), None))
+            tx.named += extents
+        leased, fence = (0, 0) if until is None else (1, FIRST_FENCE)
+        for number, each in enumerate(row.errands):
+            tx.add_errand(
+                (name, number, home, each.state, each.due, leased, fence, each.domain, each.progress)
+            )
+        if until is None:
+            tx.frees = True
+            return
+        for number, each in enumerate(row.errands):
+            memory.put(memory.leases, (name, number), Held(fence, until, each.state, home, holder))
+        memory.put(memory.alive, name, Alive(len(row.errands), extents))
+
+    def _move(self, tx: Transaction, change: Move, holder: int) -> None:
+        name = (change.message, change.number)
+        held = tx.memory.leases.get(name)
+        if held is None or held.fence != change.fence:
+            raise LeaseLost(f"{change.message}.{change.number}")
+        state = change.state
+        if not ENTERED_FROM[state] >> held.state & 1:
+            raise Mistake(f"{change.message}.{change.number} may not make this move")
+        for row in change.incoming:
+            self._check_frames(tx, row, change.keys, holder)
+        if change.keys:
+            tx.add_keys(change.keys, holder)
+        memory = tx.memory
+        if state >= FIRST_FINAL:
+            memory.drop(memory.leases, name)
+            tx.end(name, held.home)
+        elif change.keep_lease:
+            memory.put(memory.leases, name, held._replace(state=state))
+            tx.move(name, state, change.due, change.progress, leased=True)
+        else:
+            memory.drop(memory.leases, name)
+            memory.drop(memory.alive, change.message)
+            tx.move(name, state, change.due, change.progress, leased=False)
+            tx.frees = True
+        tx.add_record(change.record)
+        for row in change.incoming:
+            self._add(tx, row, holder)
+            tx.add_record(row.record)
+
+    def _renew(self, tx: Transaction, change: Renew, _holder: int) -> None:
+        name = (change.message, change.number)
+        held = tx.memory.leases.get(name)
+        if held is None or held.fence != change.fence:
+            raise LeaseLost(f"{change.message}.{change.number}")
+        tx.memory.put(tx.memory.leases, name, held._replace(until=change.until))
+
+    def _set_aside(self, tx: Transaction, change: SetAside, _holder: int) -> None:
+        memory = tx.memory
+        memory.drop(memory.leases, (change.message, change.number))
+        memory.drop(memory.alive, change.message)
+        tx.cursor.execute(_SET_ASIDE, (DAMAGED_CODE, _NEVER, change.message, change.number, change.fence))
+
+    # ---- leaves, values, facts
+
+    def _forget_leaves(self, tx: Transaction, change: ForgetLeaves, _holder: int) -> None:
+        """The mark that keeps sequences from being used again is written with the deletion."""
+        cursor, memory = tx.cursor, tx.memory
+        if change.upto >= memory.leaf:
+            raise Mistake(f"leaf {change.upto} does not exist yet: the last one is {memory.leaf - 1}")
+        if change.upto <= memory.forgotten:
+            return
+        memory.forgotten = change.upto
+        cursor.execute("DELETE FROM leaf WHERE last <= ?", (change.upto,))
+        cursor.execute(
+            "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (FORGOTTEN_UPTO, b"%d" % change.upto)
+        )
+
+    def _erase_values(self, tx: Transaction, change: EraseValues, _holder: int) -> None:
+        """Overwrites the octets in the database file; the writer then empties the write-ahead log, which has a copy."""
+        cursor = tx.cursor
+        cursor.execute("PRAGMA secure_delete = ON").fetchall()
+        try:
+            cursor.execute("DELETE FROM sealed_value WHERE message = ?", (change.message,))
+        finally:
+            cursor.execute("PRAGMA secure_delete = FAST").fetchall()
+        tx.erases = True
+
+    def _remember(self, tx: Transaction, change: Remember, holder: int) -> None:
+        """Small facts; now and then those that run out first make room."""
+        tx.add_keys(change.keys, holder)
+        cursor = tx.cursor
+        cursor.execute(
+            "INSERT OR REPLACE INTO remembered (tag, expires, value) VALUES (?, ?, ?)",
+            (change.tag, change.expires, change.value),
+        )
+        self._remembered += 1
+        if self._remembered % _PRUNE_EVERY == 0:
+            cursor.execute(
+                "DELETE FROM remembered WHERE tag IN (SELECT tag FROM remembered ORDER BY expires LIMIT"
+                " max(0, (SELECT count(*) FROM remembered) - ?))",
+                (MOST_REMEMBERED,),
+            )
+
+    # ---- keys, segments, fronts
+
+    def _retire(self, tx: Transaction, change: Retire, holder: int) -> None:
+        for number in change.keys:
+            if tx.memory.keys.get(number) == holder:
+                tx.memory.drop(tx.memory.keys, number)
+
+    def _begin(self, tx: Transaction, change: Begin, _holder: int) -> Begun:
+        """The store belongs to the root key of the first front that ever had one."""
+        if change.root is not None:
+            cursor = tx.cursor
+            cursor.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (_ROOT, change.root))
+            found = bytes(rows_of(cursor, "SELECT value FROM meta WHERE name = ?", (_ROOT,))[0][0])
+            if found != change.root:
+                raise StoreUnusable(
+                    str(self._book.folder.parent),
+                    f"this store was sealed with another queue key ({found.hex()}, not {change.root.hex()})",
+                    "name the key file that belongs to this data folder",
+                )
+        return Begun(str(self._book.folder))
+
+    def _leave(self, tx: Transaction, _change: Leave, holder: int) -> None:
+        memory = tx.memory
+        for number in [number for number, whose in memory.keys.items() if whose == holder]:
+            memory.drop(memory.keys, number)
+        free_all(tx, [name for name, held in memory.leases.items() if held.holder == holder])
+
+    def _move_body(self, tx: Transaction, change: MoveBody, _holder: int) -> bool:
+        cursor = tx.cursor
+        cursor.execute(_MOVE_BODY, (*located_columns(change.new), change.home, change.old))
+        if not cursor.connection.changes():
             return False
-        kept = set(self._new.extents)
-        tx.freed += [each for each in _extents(self._old) if each not in kept]
+        kept = set(change.new.extents)
+        tx.named += change.copies
+        tx.freed += [each for each in extents_of(change.old) if each not in kept]
+        for name, held in tx.memory.leases.items():
+            if held.home == change.home and name[0] in tx.memory.alive:
+                tx.memory.drop(tx.memory.alive, name[0])  # it knew the old places
+                break
         return True
 
-
-def _extents(blob: bytes | None) -> tuple[Extent, ...]:
-    """The frames that a row named; none where the column does not open: their room is found again at the next start."""
-    try:
-        return () if blob is None else open_located(blob).extents
-    except Damaged:
-        return ()
-
-
-def _located(stream: bytes, extents: Sequence[Extent]) -> tuple[bytes, int, int]:
-    """The columns extents, lowest, highest."""
-    numbers = [each.segment for each in extents]
-    return encode(Located(stream, tuple(extents))), min(numbers), max(numbers)
+    def _drop_keys(self, tx: Transaction, change: DropKeys, _holder: int) -> None:
+        unused = [(each,) for each in change.numbers if each not in tx.memory.keys]
+        tx.cursor.executemany("DELETE FROM sealing_key WHERE number = ?", unused)

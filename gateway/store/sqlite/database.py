@@ -7,7 +7,8 @@ never by SQLite on its own, because its own would swallow a failed flush.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -24,63 +25,77 @@ _STEPS_BETWEEN_LOOKS = 10_000
 _FLUSH_ERRORS = frozenset({apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC})
 
 
-def open_writer(path: Path, *, thorough: bool, migrations: Sequence[str] = MIGRATIONS) -> apsw.Connection:
+def open_writer(
+    path: Path, *, thorough: bool, migrations: Sequence[str] = MIGRATIONS, vfs: str | None = None
+) -> apsw.Connection:
     """Open (or make) the database, check it, bring it to this version's schema.
 
-    The check is bounded in time unless `thorough`. Raises `StoreUnusable`.
+    The check is bounded in time unless `thorough`. `vfs` names another way to the disk than SQLite's own. Raises
+    `StoreUnusable`.
     """
     if path.exists() and 0 < path.stat().st_size < _SMALLEST:  # SQLite would take it for an empty one
         raise StoreUnusable(str(path), "this is not a database", _RESTORE)
-    try:
-        connection = _connect(path)
+    with in_words(path):
+        connection = _connect(path, vfs)
         try:
             _must_be_ours(connection, path, len(migrations))
             _use_log(connection, path)
             _check(connection, path, seconds=None if thorough else CHECK_SECONDS)
+            # What a killed process wrote and did not flush can be read: on disk with it, before anybody relies on it.
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             _migrate(connection, migrations)
         except BaseException:
             connection.close()
             raise
-    except apsw.NotADBError:
-        raise StoreUnusable(str(path), "this is not a database", _RESTORE) from None
-    except apsw.CorruptError:
-        raise StoreUnusable(str(path), "the database is damaged", _RESTORE) from None
-    except (apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError, apsw.AuthError) as error:
-        raise StoreUnusable(
-            str(path), f"the database cannot be opened ({error})", "check the folder's owner and mode"
-        ) from None
-    except apsw.FullError:
-        raise StoreUnusable(
-            str(path), "there is no room on the disk", "make room, then start again"
-        ) from None
-    except (apsw.IOError, apsw.BusyError, apsw.LockedError) as error:
-        raise StoreUnusable(
-            str(path), f"the database cannot be used ({error})", "check the disk, then start again"
-        ) from None
     return connection
 
 
-def open_reader(path: Path) -> apsw.Connection:
+@contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """SQLite's errors while the store is opened, as `StoreUnusable`."""
+    try:
+        yield
+    except apsw.NotADBError as error:
+        raise StoreUnusable(str(path), "this is not a database", _RESTORE) from error
+    except apsw.CorruptError as error:
+        raise StoreUnusable(str(path), "the database is damaged", _RESTORE) from error
+    except (apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError, apsw.AuthError) as error:
+        raise StoreUnusable(
+            str(path), f"the database cannot be opened ({error})", "check the folder's owner and mode"
+        ) from error
+    except apsw.FullError as error:
+        raise StoreUnusable(
+            str(path), "there is no room on the disk", "make room, then start again"
+        ) from error
+    except (apsw.IOError, apsw.BusyError, apsw.LockedError) as error:
+        raise StoreUnusable(
+            str(path), f"the database cannot be used ({error})", "check the disk, then start again"
+        ) from error
+
+
+def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
     """A second connection that sees what is committed and changes nothing."""
-    connection = _connect(path)
+    connection = _connect(path, vfs)
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
-def reopen_writer(path: Path) -> apsw.Connection:
+def reopen_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
     """The writer's connection again, after an input or output error on the old one."""
-    connection = _connect(path)
+    connection = _connect(path, vfs)
     _log_pragmas(connection)
     return connection
 
 
-def is_flush_error(error: apsw.Error) -> bool:
+def is_flush_error(error: BaseException | None) -> bool:
     """Whether the kernel refused to put written pages on disk."""
     return isinstance(error, apsw.IOError) and getattr(error, "extendedresult", 0) in _FLUSH_ERRORS
 
 
-def _connect(path: Path) -> apsw.Connection:
-    connection = apsw.Connection(str(path), statementcachesize=100)
+def _connect(path: Path, vfs: str | None) -> apsw.Connection:
+    connection = apsw.Connection(str(path), vfs=vfs, statementcachesize=100)
+    # After a failed flush nothing more may be written, and a reader may be the last to close.
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.set_busy_timeout(_BUSY_MS)
     connection.execute(
         "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0"
@@ -89,9 +104,6 @@ def _connect(path: Path) -> apsw.Connection:
 
 
 def _log_pragmas(connection: apsw.Connection) -> None:
-    connection.config(
-        apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1
-    )  # after a failed flush nothing more may be written
     connection.execute(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;"
         " PRAGMA secure_delete = FAST; PRAGMA cache_size = -16384"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 import apsw
 
-from gateway.store.sqlite.changes import Incoming
-from gateway.store.sqlite.rows import DAMAGED_CODE, SENDING_CODE, RawLease, rows_of, split_errand, to_micros
+from gateway.store.back import DAMAGED_CODE, SENDING_CODE, Claim, TakeDue, Taken
+from gateway.store.sqlite.memory import Held, Name
+from gateway.store.sqlite.rows import rows_of
 from gateway.store.sqlite.transaction import Transaction
 
 Candidate = tuple[str, int, int, int]  # message, number, domain, due
@@ -24,32 +24,28 @@ _WINDOW = 4  # times the wanted number
 _MOST_DOMAINS = 256
 
 # An errand that was being sent when its holder vanished is due at once, others when they were due.
-_RECLAIM = (
-    "UPDATE errand SET until = NULL, due = CASE state WHEN ? THEN min(due, ?) ELSE due END WHERE until <= ?"
+_FREE = (
+    "UPDATE errand SET leased = 0, due = CASE state WHEN ? THEN min(due, ?) ELSE due END"
+    " WHERE message = ? AND number = ? AND leased"
 )
-_OLDEST = (
-    "SELECT message, number, domain, due FROM errand WHERE until IS NULL AND due <= ? ORDER BY due LIMIT ?"
-)
+FREE_EVERYTHING = "UPDATE errand SET leased = 0, due = CASE state WHEN ? THEN 0 ELSE due END WHERE leased"
+_OLDEST = "SELECT message, number, domain, due FROM errand WHERE NOT leased AND due <= ? ORDER BY due LIMIT ?"
 _DOMAINS = """
 WITH RECURSIVE seen (domain) AS (
-    SELECT min(domain) FROM errand WHERE until IS NULL AND domain > ?
+    SELECT min(domain) FROM errand WHERE NOT leased AND domain > ?
     UNION ALL
-    SELECT (SELECT min(domain) FROM errand WHERE until IS NULL AND domain > seen.domain) FROM seen
+    SELECT (SELECT min(domain) FROM errand WHERE NOT leased AND domain > seen.domain) FROM seen
     WHERE seen.domain IS NOT NULL LIMIT ?
 )
 SELECT domain FROM seen WHERE domain IS NOT NULL"""
 _OLDEST_OF = (
-    "SELECT message, number, domain, due FROM errand WHERE until IS NULL AND domain = ? AND due <= ?"
+    "SELECT message, number, domain, due FROM errand WHERE NOT leased AND domain = ? AND due <= ?"
     " ORDER BY due LIMIT ?"
 )
 _TAKE = (
-    "UPDATE errand SET until = ?, fence = fence + 1 WHERE message = ? AND number = ? AND until IS NULL"
-    " RETURNING fence, home, progress"
-)
-_CLAIM = (
-    "UPDATE errand SET until = ?, fence = fence + 1"
-    " WHERE message = ? AND number = ? AND (until IS NULL OR until <= ?) AND state <> ?"
-    " RETURNING fence, home, progress"
+    "UPDATE errand SET leased = 1, fence = fence + 1"
+    " WHERE message = ? AND number = ? AND NOT leased AND state <> ?"
+    " RETURNING fence, state, home, progress"
 )
 _ENVELOPE = "SELECT envelope FROM message WHERE home = ?"
 _LOWEST = -(1 << 63)
@@ -62,52 +58,50 @@ class Rota:
         self.domain = _LOWEST
 
 
-class TakeDue:
+def take_due(tx: Transaction, change: TakeDue, holder: int, rota: Rota) -> tuple[Taken, ...]:
     """Lease what is due."""
-
-    incoming: Sequence[Incoming] = ()
-
-    def __init__(self, now: datetime, until: datetime, limit: int, rota: Rota) -> None:
-        self._now = to_micros(now)
-        self._until = to_micros(until)
-        self._limit = limit
-        self._rota = rota
-
-    def apply(self, tx: Transaction) -> tuple[RawLease, ...]:
-        cursor = tx.cursor
-        cursor.execute(_RECLAIM, (SENDING_CODE, self._now, self._now))
-        window = self._limit * _WINDOW
-        oldest: list[Any] = rows_of(cursor, _OLDEST, (self._now, window))
-        if len(oldest) == window:  # a backlog may hide other domains behind these
-            oldest = list(dict.fromkeys(oldest + self._visit(cursor)))
-        taken = []
-        for message, number, _, _ in by_turns(oldest, self._limit):
-            taken.append(_take(cursor, _TAKE, message, (self._until, message, number)))
-        return tuple(each for each in taken if each is not None)
-
-    def _visit(self, cursor: apsw.Cursor) -> list[Candidate]:
-        domains = [each for (each,) in rows_of(cursor, _DOMAINS, (self._rota.domain, _MOST_DOMAINS))]
-        self._rota.domain = domains[-1] if len(domains) == _MOST_DOMAINS else _LOWEST
-        share = max(1, self._limit // max(1, len(domains)))
-        found: list[Any] = []
-        for domain in domains:
-            found += rows_of(cursor, _OLDEST_OF, (domain, self._now, share))
-        return found
+    now, limit = change.now, change.limit
+    free_all(tx, [name for name, held in tx.memory.leases.items() if held.until <= now], now)
+    cursor = tx.cursor
+    window = limit * _WINDOW
+    oldest: list[Any] = rows_of(cursor, _OLDEST, (now, window))
+    if len(oldest) == window:  # a backlog may hide other domains behind these
+        oldest = list(dict.fromkeys(oldest + _visit(cursor, now, limit, rota)))
+    taken = [_take(tx, (each[0], each[1]), change.until, holder) for each in by_turns(oldest, limit)]
+    return tuple(each for each in taken if each is not None)
 
 
-class Claim:
+def claim(tx: Transaction, change: Claim, holder: int) -> Taken | None:
     """Lease one errand by its name."""
+    name = (change.message, change.number)
+    held = tx.memory.leases.get(name)
+    if held is not None:
+        if held.until > change.now:
+            return None
+        free_all(tx, [name], change.now)
+    return _take(tx, name, change.until, holder)
 
-    incoming: Sequence[Incoming] = ()
 
-    def __init__(self, errand: str, now: datetime, until: datetime) -> None:
-        self._errand = errand
-        self._now = to_micros(now)
-        self._until = to_micros(until)
+def free_all(tx: Transaction, names: Sequence[Name], now: int = 0) -> None:
+    """End these leases: nobody works on the errands."""
+    if not names:
+        return
+    cursor, memory = tx.cursor, tx.memory
+    for message, number in names:
+        memory.drop(memory.leases, (message, number))
+        memory.drop(memory.alive, message)
+        cursor.execute(_FREE, (SENDING_CODE, now, message, number))
+    tx.frees = True
 
-    def apply(self, tx: Transaction) -> RawLease | None:
-        message, number = split_errand(self._errand)
-        return _take(tx.cursor, _CLAIM, message, (self._until, message, number, self._now, DAMAGED_CODE))
+
+def _visit(cursor: apsw.Cursor, now: int, limit: int, rota: Rota) -> list[Candidate]:
+    domains = [each for (each,) in rows_of(cursor, _DOMAINS, (rota.domain, _MOST_DOMAINS))]
+    rota.domain = domains[-1] if len(domains) == _MOST_DOMAINS else _LOWEST
+    share = max(1, limit // max(1, len(domains)))
+    found: list[Any] = []
+    for domain in domains:
+        found += rows_of(cursor, _OLDEST_OF, (domain, now, share))
+    return found
 
 
 def by_turns(candidates: Iterable[Candidate], limit: int) -> list[Candidate]:
@@ -124,10 +118,12 @@ def by_turns(candidates: Iterable[Candidate], limit: int) -> list[Candidate]:
     return chosen
 
 
-def _take(cursor: apsw.Cursor, statement: str, message: str, bindings: tuple[Any, ...]) -> RawLease | None:
-    rows = rows_of(cursor, statement, bindings)
+def _take(tx: Transaction, name: Name, until: int, holder: int) -> Taken | None:
+    cursor = tx.cursor
+    rows = rows_of(cursor, _TAKE, (*name, DAMAGED_CODE))
     if not rows:
         return None
-    ((fence, home, progress),) = rows
+    ((fence, state, home, progress),) = rows
+    tx.memory.put(tx.memory.leases, name, Held(fence, until, state, home, holder))
     envelopes = rows_of(cursor, _ENVELOPE, (home,))
-    return RawLease(message, bindings[2], fence, envelopes[0][0] if envelopes else b"", progress)
+    return Taken(*name, fence, envelopes[0][0] if envelopes else b"", progress)

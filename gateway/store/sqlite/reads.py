@@ -1,52 +1,51 @@
-"""Everything that reads what is committed, on connections of its own, from the store's reading threads.
+"""The back's answers about what is committed, on connections of their own, from the store's reading threads.
 
-All functions block. What cannot be opened is left out of lists and raised where one thing is asked for.
+All functions block.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable
 from typing import Any
 
 import apsw
 
 from gateway.model.audit import Leaf, SealedValues
-from gateway.model.envelope import Envelope
 from gateway.model.progress import State
-from gateway.store.contract import Corrupt, Counts, EntryFilter, LeaseLost, QueueEntry
-from gateway.store.sealing import Damaged, Keyring, WrappedKey
-from gateway.store.segments.pool import SegmentPool
-from gateway.store.sqlite.rows import (
+from gateway.store.back import (
     CODE_STATES,
     DAMAGED_CODE,
-    STATE_CODES,
-    RawLease,
-    Tagger,
-    body_place,
-    from_micros,
-    open_leased,
-    open_located,
-    rows_of,
-    split_errand,
-    to_micros,
+    Body,
+    BodyOf,
+    CountAll,
+    KeyOf,
+    LeavesAfter,
+    NextDue,
+    Page,
+    Question,
+    Recall,
+    Shown,
+    ValuesOf,
+    WrappedKey,
 )
+from gateway.store.contract import Counts
+from gateway.store.segments.book import SegmentBook
+from gateway.store.sqlite.memory import Memory
+from gateway.store.sqlite.rows import open_located, rows_of, unpack_leaves
+from gateway.store.troubles import Damaged
 
-_PAGE = 256
+MOST_LEAVES = 10_000  # in one answer
 
-_BODY = "SELECT m.extents, m.body FROM errand e JOIN message m ON m.home = e.home WHERE e.message = ? LIMIT 1"
-_ENTRIES = (
-    "SELECT e.message, e.number, e.until, e.progress, m.envelope FROM errand e JOIN message m ON m.home = e.home"
+_BODY = "SELECT m.located, m.body FROM errand e JOIN message m ON m.home = e.home WHERE e.message = ? LIMIT 1"
+_PAGE = (
+    "SELECT e.message, e.number, m.envelope, e.progress FROM errand e JOIN message m ON m.home = e.home"
     " WHERE (e.message, e.number) > (?, ?)"
 )
-_COUNTS = "SELECT state, count(*), count(until) FROM errand GROUP BY state"
-_LEAF_COUNT = "SELECT coalesce(max(sequence) - min(sequence) + 1, 0) FROM leaf"  # sequences have no gaps
-_NEXT_DUE = (
-    "SELECT min(at) FROM (SELECT (SELECT min(due) FROM errand WHERE until IS NULL AND due < 9223372036854775807) AS at"
-    " UNION ALL SELECT (SELECT min(until) FROM errand WHERE until IS NOT NULL))"
-)
+_COUNTS = "SELECT state, count(*) FROM errand GROUP BY state"
+_NEXT_DUE = "SELECT min(due) FROM errand WHERE NOT leased AND due < 9223372036854775807"
+_LEAVES = "SELECT last, first, leaves FROM leaf WHERE last > ? ORDER BY last LIMIT ?"
+_VALUES = "SELECT leaf, sealed FROM sealed_value WHERE message = ? ORDER BY leaf"
 
 
 class Connections:
@@ -71,137 +70,101 @@ class Connections:
 
 
 class Reads:
-    """The queries. `tags` is their own: a tagger belongs to one thread, so each call makes its own hashes."""
+    """The queries."""
 
-    def __init__(
-        self, connections: Connections, keyring: Keyring, pool: SegmentPool, tag_secret: bytes
-    ) -> None:
+    def __init__(self, connections: Connections, book: SegmentBook, memory: Memory) -> None:
         self._connections = connections
-        self._keyring = keyring
-        self._pool = pool
-        self._tag_secret = tag_secret
+        self._book = book
+        self._memory = memory
+        self._how: dict[type, Callable[[Any], object]] = {
+            BodyOf: self._body,
+            Page: self._page,
+            CountAll: self._counts,
+            NextDue: self._next_due,
+            LeavesAfter: self._leaves_after,
+            ValuesOf: self._values,
+            Recall: self._recall,
+            KeyOf: self._key,
+        }
 
-    def content(self, envelope: Envelope) -> bytes:
-        """Raises `Corrupt` or `LeaseLost`. A body that moved or went while it was read is looked up again."""
-        row = self._body_row(envelope.id)
-        while True:
-            try:
-                return self._verified(envelope, *row)
-            except Damaged as error:
-                again = self._body_row(envelope.id)
-                if again == row:
-                    raise Corrupt(envelope.id, str(error)) from error
-                row = again
+    def answer(self, question: Question) -> object:
+        return self._how[type(question)](question)
 
-    def _body_row(self, message: str) -> tuple[bytes | None, bytes | None]:
-        rows = rows_of(self._connections.cursor(), _BODY, (message,))
+    def _body(self, question: BodyOf) -> Body | None:
+        rows = rows_of(self._connections.cursor(), _BODY, (question.message,))
         if not rows:
-            raise LeaseLost(message)
-        ((extents, body),) = rows
-        return extents, body
+            return None
+        ((located, body),) = rows
+        try:
+            return Body(None if located is None else open_located(located), body)
+        except Damaged:
+            return Body(None, None)
 
-    def _verified(self, envelope: Envelope, extents: bytes | None, body: bytes | None) -> bytes:
-        if extents is not None:
-            content = self._pool.read(open_located(extents))
-        else:
-            content = self._keyring.open(body or b"", body_place(envelope.id))
-        if len(content) != envelope.size or hashlib.sha256(content).digest() != envelope.sha256:
-            raise Damaged("the body is not the one that the envelope names")
-        return content
-
-    def entries(self, wanted: EntryFilter, limit: int, after: str | None) -> tuple[QueueEntry, ...]:
-        found: list[QueueEntry] = []
-        if limit > 0:
-            for entry in self._walk(wanted, split_errand(after) if after else ("", -1)):
-                if _matches(entry, wanted):
-                    found.append(entry)
-                    if len(found) == limit:
-                        break
-        return tuple(found)
-
-    def _walk(self, wanted: EntryFilter, start: tuple[str, int]) -> Iterator[QueueEntry]:
-        condition, bindings = self._where(wanted)
-        statement = f"{_ENTRIES}{condition} ORDER BY e.message, e.number LIMIT {_PAGE}"
-        while True:
-            rows = rows_of(self._connections.cursor(), statement, (*start, *bindings))
-            for message, number, until, progress, envelope in rows:
-                start = (message, number)
-                try:
-                    leased = open_leased(
-                        self._keyring, RawLease(message, number, 0, envelope, progress), from_micros(0)
-                    )
-                except Damaged:
-                    continue
-                yield QueueEntry(
-                    leased.errand, leased.progress, None if until is None else from_micros(until)
-                )
-            if len(rows) < _PAGE:
-                return
-
-    def _where(self, wanted: EntryFilter) -> tuple[str, tuple[Any, ...]]:
-        """The part of a filter that the database can judge."""
+    def _page(self, question: Page) -> tuple[Shown, ...]:
         conditions: list[tuple[str, Any]] = [("e.state <> ?", DAMAGED_CODE)]
-        if wanted.state is not None:
-            conditions.append(("e.state = ?", STATE_CODES.get(wanted.state, -1)))
-        if wanted.domain is not None:
-            conditions.append(("e.domain = ?", Tagger(self._tag_secret).domain(wanted.domain.lower())))
-        if wanted.message is not None:
-            message, number = split_errand(wanted.message)
-            conditions.append(("e.message = ?", message))
-            if number >= 0:
-                conditions.append(("e.number = ?", number))
-        return "".join(f" AND {text}" for text, _ in conditions), tuple(value for _, value in conditions)
+        for column, value in (
+            ("state", question.state),
+            ("domain", question.domain),
+            ("message", question.only_message),
+            ("number", question.only_number),
+        ):
+            if value is not None:
+                conditions.append((f"e.{column} = ?", value))
+        text = "".join(f" AND {condition}" for condition, _ in conditions)
+        rows = rows_of(
+            self._connections.cursor(),
+            f"{_PAGE}{text} ORDER BY e.message, e.number LIMIT ?",
+            (question.message, question.number, *(value for _, value in conditions), question.limit),
+        )
+        return tuple(
+            Shown(message, number, self._until(message, number), envelope, progress)
+            for message, number, envelope, progress in rows
+        )
 
-    def counts(self) -> Counts:
+    def _until(self, message: str, number: int) -> int | None:
+        held = self._memory.leases.get((message, number))
+        return None if held is None else held.until
+
+    def _counts(self, _question: CountAll) -> Counts:
         cursor = self._connections.cursor()
-        rows = rows_of(cursor, _COUNTS)
-        states = {CODE_STATES.get(code): count for code, count, _ in rows}
+        states = {CODE_STATES.get(code): count for code, count in rows_of(cursor, _COUNTS)}
+        memory = self._memory
         return Counts(
             queued=states.get(State.QUEUED, 0),
             sending=states.get(State.SENDING, 0),
             held=states.get(State.HELD, 0),
-            leased=sum(leased for _, _, leased in rows),
+            leased=len(memory.leases),
             damaged=states.get(None, 0),
-            leaves=cursor.execute(_LEAF_COUNT).get,
-            segment_octets=self._pool.total_octets,
+            leaves=memory.leaf - 1 - memory.forgotten,
+            segment_octets=self._book.total_octets,
         )
 
-    def next_due(self) -> datetime | None:
-        at = self._connections.cursor().execute(_NEXT_DUE).get
-        return None if at is None else from_micros(at)
+    def _next_due(self, _question: NextDue) -> int | None:
+        """The earliest errand that nobody holds, or the earliest end of a lease."""
+        due = self._connections.cursor().execute(_NEXT_DUE).get
+        ends = [held.until for held in list(self._memory.leases.values())]
+        return min([*ends, *([] if due is None else [due])], default=None)
 
-    def leaves_after(self, sequence: int, limit: int) -> tuple[tuple[int, Leaf], ...]:
-        statement = "SELECT sequence, id, data FROM leaf WHERE sequence > ? ORDER BY sequence LIMIT ?"
-        rows = rows_of(self._connections.cursor(), statement, (sequence, max(0, limit)))
-        return tuple((number, Leaf(name, data)) for number, name, data in rows)
+    def _leaves_after(self, question: LeavesAfter) -> tuple[tuple[int, Leaf], ...]:
+        after, limit = max(question.sequence, self._memory.forgotten), min(question.limit, MOST_LEAVES)
+        found: list[tuple[int, Leaf]] = []
+        rows = rows_of(self._connections.cursor(), _LEAVES, (after, max(0, limit)))
+        for _, first, blob in rows:
+            if len(found) >= limit:
+                break
+            found += [each for each in enumerate(unpack_leaves(blob), start=first) if each[0] > after]
+        return tuple(found[: max(0, limit)])
 
-    def sealed_values(self, message: str) -> tuple[SealedValues, ...]:
-        statement = "SELECT leaf, sealed FROM sealed_value WHERE message = ? ORDER BY leaf"
-        rows = rows_of(self._connections.cursor(), statement, (message,))
-        return tuple(SealedValues(leaf, message, sealed) for leaf, sealed in rows)
+    def _values(self, question: ValuesOf) -> tuple[SealedValues, ...]:
+        rows = rows_of(self._connections.cursor(), _VALUES, (question.message,))
+        return tuple(SealedValues(leaf, question.message, sealed) for leaf, sealed in rows)
 
-    def recall(self, kind: str, key: str, now: datetime) -> bytes | None:
-        """A remembered value that cannot be opened is as good as forgotten."""
-        tag = Tagger(self._tag_secret).fact(kind, key)
+    def _recall(self, question: Recall) -> bytes | None:
         statement = "SELECT value FROM remembered WHERE tag = ? AND expires > ?"
-        rows = rows_of(self._connections.cursor(), statement, (tag, to_micros(now)))
-        try:
-            return self._keyring.open(rows[0][0], tag) if rows else None
-        except Damaged:
-            return None
+        rows = rows_of(self._connections.cursor(), statement, (question.tag, question.now))
+        return bytes(rows[0][0]) if rows else None
 
-
-def stored_key(cursor: apsw.Cursor, number: int) -> WrappedKey | None:
-    rows = rows_of(
-        cursor, "SELECT number, purpose, root, wrapped FROM sealing_key WHERE number = ?", (number,)
-    )
-    return WrappedKey(*rows[0]) if rows else None
-
-
-def _matches(entry: QueueEntry, wanted: EntryFilter) -> bool:
-    """The part of a filter that only the opened envelope can answer."""
-    if wanted.sender is not None:
-        sender = entry.errand.envelope.sender
-        if (sender.key if sender is not None else "") != wanted.sender:
-            return False
-    return wanted.recipient is None or entry.errand.recipient.address.key == wanted.recipient
+    def _key(self, question: KeyOf) -> WrappedKey | None:
+        statement = "SELECT number, root, wrapped FROM sealing_key WHERE number = ?"
+        rows = rows_of(self._connections.cursor(), statement, (question.number,))
+        return WrappedKey(*rows[0]) if rows else None

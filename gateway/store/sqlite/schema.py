@@ -11,31 +11,30 @@ APPLICATION_ID = 0x5347_5131  # "SGQ1", so that the file is known for ours
 _FIRST = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
--- purpose: 1 epoch, 2 segment. root: fingerprint of the root key pair that opens it.
-CREATE TABLE sealing_key (
-    number INTEGER PRIMARY KEY, purpose INTEGER NOT NULL, root BLOB NOT NULL, wrapped BLOB NOT NULL
-);
+-- root: fingerprint of the root key pair that opens it.
+CREATE TABLE sealing_key (number INTEGER PRIMARY KEY, root BLOB NOT NULL, wrapped BLOB NOT NULL);
 
--- One row a message; exactly one of extents (frames in segments, from segment lowest to highest) and body (sealed)
+-- One row a message; exactly one of located (frames in segments, from segment lowest to highest) and body (sealed)
 -- is set.
 CREATE TABLE message (
     home INTEGER PRIMARY KEY, envelope BLOB NOT NULL,
-    extents BLOB, lowest INTEGER, highest INTEGER, body BLOB
+    located BLOB, lowest INTEGER, highest INTEGER, body BLOB
 );
 
--- One row an unfinished errand. state: see `states`. due, until: microseconds since 1970; until is NULL while
--- nobody has it.
+-- One row an unfinished errand. state: see `back.STATE_CODES`. due: microseconds since 1970. leased: somebody has it;
+-- who, and until when, is known to the running process only.
 CREATE TABLE errand (
     message TEXT NOT NULL, number INTEGER NOT NULL, home INTEGER NOT NULL, state INTEGER NOT NULL,
-    due INTEGER NOT NULL, until INTEGER, fence INTEGER NOT NULL, domain INTEGER NOT NULL, progress BLOB NOT NULL,
+    due INTEGER NOT NULL, leased INTEGER NOT NULL, fence INTEGER NOT NULL, domain INTEGER NOT NULL,
+    progress BLOB NOT NULL,
     PRIMARY KEY (message, number)
 ) WITHOUT ROWID;
--- The fast path keeps its errands leased from birth to end, so it pays for one of these three only.
-CREATE INDEX errand_leased ON errand (until) WHERE until IS NOT NULL;
-CREATE INDEX errand_due ON errand (due, domain) WHERE until IS NULL;
-CREATE INDEX errand_domain ON errand (domain, due) WHERE until IS NULL;
+-- The fast path keeps its errands leased from birth to end, so it pays for neither.
+CREATE INDEX errand_due ON errand (due, domain) WHERE NOT leased;
+CREATE INDEX errand_domain ON errand (domain, due) WHERE NOT leased;
 
-CREATE TABLE leaf (sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, data BLOB NOT NULL);
+-- One row a commit: the leaves first..last, as MessagePack.
+CREATE TABLE leaf (last INTEGER PRIMARY KEY, first INTEGER NOT NULL, leaves BLOB NOT NULL);
 
 CREATE TABLE sealed_value (
     message TEXT NOT NULL, leaf TEXT NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (message, leaf)

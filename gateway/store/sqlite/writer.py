@@ -1,37 +1,31 @@
-"""The writer thread: takes whatever is queued, makes it durable with one flush and one commit, answers all at once.
+"""The writer: makes each batch of changes durable with one commit, and answers all at once.
 
-While one batch is being flushed the next one gathers, so no timer is needed. The order that makes a crash harmless:
-body frames, flush of their segments, then the transaction that names them (its commit flushes the log), then the
-answers. A change that is refused leaves its neighbours alone; if the database refuses a statement, the batch is
-undone and its changes are tried one by one. A failed flush ends everything (`StoreBroken`).
+The order that makes a crash harmless: a front has flushed its frames before it asks, then the transaction that names
+them (its commit flushes the log), then the answers. A change that is refused leaves its neighbours alone; if the
+database refuses a statement, the batch is undone and its changes are tried one by one. A failed flush ends everything
+(`StoreBroken`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future as ThreadFuture
-from itertools import chain, islice
-from queue import Empty, SimpleQueue
+from collections.abc import Callable
 from typing import Any
 
 import apsw
 
+from gateway.store.back import Change, Enter
 from gateway.store.contract import LeaseLost, Mistake, StoreUnavailable
 from gateway.store.files import Files
-from gateway.store.sealing import Keyring, Sealer
-from gateway.store.segments.frame import Extent
-from gateway.store.segments.pool import SegmentPool
-from gateway.store.sqlite.changes import Change, Enter, MoveBody
+from gateway.store.lane import Job
+from gateway.store.segments.book import SegmentBook
+from gateway.store.sqlite.changes import Internal, Leave, Rules
 from gateway.store.sqlite.database import is_flush_error
-from gateway.store.sqlite.rows import Tagger
-from gateway.store.sqlite.transaction import Counters, Transaction
+from gateway.store.sqlite.memory import Memory
+from gateway.store.sqlite.transaction import Transaction
 from gateway.store.troubles import FlushFailed, broken, full, unavailable
 
-MOST_CHANGES = 512
-MOST_OCTETS = 4 * 1024 * 1024
-CHECKPOINT_PAGES = 4000
+CHECKPOINT_PAGES = 8000
 
 # Troubles that may go by themselves; a closed connection is one that could not be opened again.
 _PASSING = (
@@ -44,23 +38,16 @@ _PASSING = (
     apsw.CursorClosedError,
 )
 
-Answer = asyncio.Future[Any] | ThreadFuture[Any]
 
+class Asked(Job):
+    """A change, and the front that asked for it."""
 
-class _Job:
-    """A change, who waits for it, and what came of it."""
+    __slots__ = ("change", "holder")
 
-    __slots__ = ("answer", "change", "octets", "outcome", "refused")
-
-    def __init__(self, change: Change, answer: Answer) -> None:
+    def __init__(self, change: Change | Internal, holder: int, answer: asyncio.Future[Any]) -> None:
+        super().__init__(answer)
         self.change = change
-        self.answer = answer
-        self.octets = sum(len(each.body.rest) for each in change.incoming)
-        self.outcome: object = None
-        self.refused: BaseException | None = None
-
-    def refuse(self, error: BaseException) -> None:
-        self.refused = error
+        self.holder = holder
 
 
 class Database:
@@ -86,66 +73,41 @@ class Database:
         self._adopt(self._connect())
 
 
+class Done:
+    """What a batch did to the world, for whoever tells others of it."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
+        self.frees = False
+        self.erases = False
+
+
 class Writer:
-    """Owns the database connection that writes. `submit` belongs to the event loop, `ask` to other threads."""
+    """Owns the database connection that writes. `do` belongs to the lane's thread, `fail` to every thread."""
 
     def __init__(
         self,
         *,
-        loop: asyncio.AbstractEventLoop,
         database: Database,
         files: Files,
-        pool: SegmentPool,
-        keyring: Keyring,
-        sealer: Sealer,
-        tags: Tagger,
-        counters: Counters,
+        book: SegmentBook,
+        memory: Memory,
         has_room: Callable[[], bool],
-        on_forgotten: Callable[[Sequence[str]], None],
-        on_batch: Callable[[], None],
         on_broken: Callable[[str], None],
+        on_done: Callable[[Done], None],
     ) -> None:
-        self._loop = loop
         self._database = database
         self._files = files
-        self._pool = pool
-        self._keyring = keyring
-        self._sealer = sealer
-        self._tags = tags
-        self._counters = counters
+        self._book = book
+        self._memory = memory
+        self._rules = Rules(book)
         self._has_room = has_room
-        self._on_forgotten = on_forgotten
-        self._on_batch = on_batch
         self._on_broken = on_broken
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._on_done = on_done
         self._broken: str | None = None
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def submit(self, change: Change) -> asyncio.Future[Any]:
-        """The change's outcome, when it is durable. Event loop only."""
-        answer: asyncio.Future[Any] = self._loop.create_future()
-        self._put(_Job(change, answer))
-        return answer
-
-    def ask(self, change: Change) -> ThreadFuture[Any]:
-        """The same for the store's other threads, which may wait for it."""
-        answer: ThreadFuture[Any] = ThreadFuture()
-        self._put(_Job(change, answer))
-        return answer
-
-    def stop(self) -> None:
-        """Finish what is queued, then end; blocks until then."""
-        self._closing = True
-        self._queue.put(None)
-        self._thread.join()
 
     def fail(self, what: str) -> None:
-        """A flush failed somewhere: from now on every call is answered `StoreBroken`. May be called from every
-        thread."""
+        """A flush failed somewhere: from now on every call is answered `StoreBroken`."""
         if self._broken is None:
             self._broken = what
             self._on_broken(what)
@@ -154,42 +116,11 @@ class Writer:
     def broken(self) -> str | None:
         return self._broken
 
-    def _put(self, job: _Job) -> None:
-        if self._closing:
-            raise unavailable("the store is closed")
-        self._queue.put(job)
-
-    # ---- the thread
-
-    def _run(self) -> None:
-        queue = self._queue
-        going = True
-        while going:
-            job = queue.get()
-            batch: list[_Job] = []
-            octets = 0
-            while job is not None:
-                batch.append(job)
-                octets += job.octets
-                if len(batch) >= MOST_CHANGES or octets >= MOST_OCTETS:
-                    break
-                try:
-                    job = queue.get_nowait()
-                except Empty:
-                    break
-            going = job is not None
-            if batch:
-                self._do(batch)
-        if self._broken is None:
-            self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        self._database.connection.close()
-
-    def _do(self, batch: list[_Job]) -> None:
-        tx: Transaction | None = None
+    def do(self, batch: list[Asked]) -> None:
+        done = Done()
         try:
             if self._broken is None:
-                todo = self._write_bodies(batch)
-                tx = self._commit_all(todo)
+                self._commit_all(self._with_room(batch), done)
         except FlushFailed as error:
             self.fail(str(error))
         except BaseException as error:  # noqa: BLE001 - a bug must reach those who wait, not end the thread
@@ -198,111 +129,80 @@ class Writer:
                 job.refuse(error)
         if self._broken is not None:
             for job in batch:
+                job.outcome = None
                 job.refuse(broken(self._broken))
-        elif tx is not None:
-            self._pool.release(tx.freed)
-        self._answer(batch, tx.forgotten if tx is not None else [])
+        else:
+            self._look_after(done)
+        self._on_done(done)
+
+    def end(self) -> None:
+        """On the lane's thread, after the last batch."""
         if self._broken is None:
-            self._look_after(tx)
-        self._on_batch()
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._database.connection.close()
 
-    def _write_bodies(self, batch: list[_Job]) -> list[_Job]:
-        """Put the bodies' frames on disk; returns the jobs that may go on."""
-        copied = {
-            place.segment for job in batch if isinstance(job.change, MoveBody) for place in job.change.copies
-        }
-        self._pool.flush(copied)
-        if not any(job.change.incoming for job in batch):
+    def _with_room(self, batch: list[Asked]) -> list[Asked]:
+        """New messages only where there is room; what is queued may still be finished, so that room can come back."""
+        if not any(type(job.change) is Enter for job in batch) or self._has_room():
             return batch
-        if not self._has_room():  # what is queued may still be finished, so that room can come back
-            batch = self._without(batch, Enter, full("the disk has less room left than the store keeps free"))
-        messages = [message for job in batch for message in job.change.incoming]
-        frames = [message.frames() for message in messages]
-        try:
-            places = iter(self._pool.write(list(chain.from_iterable(frames))))
-        except StoreUnavailable as error:
-            return self._without(batch, object, error)
-        for message, own in zip(messages, frames, strict=True):
-            message.places += islice(places, len(own))
-        self._pool.flush({place.segment for message in messages for place in message.places})
-        return batch
-
-    def _without(self, batch: list[_Job], kind: type, error: StoreUnavailable) -> list[_Job]:
-        """Refuse the changes of this kind that bring messages."""
         for job in batch:
-            if job.change.incoming and isinstance(job.change, kind):
-                self._refuse(job, type(error)(error.problem))
+            if type(job.change) is Enter:
+                job.refuse(full("the disk has less room left than the store keeps free"))
         return [job for job in batch if job.refused is None]
 
-    def _refuse(self, job: _Job, error: BaseException) -> None:
-        """The change does not happen: what its bodies took is free again."""
-        job.refuse(error)
-        for message in job.change.incoming:
-            self._pool.release(message.places)
-            message.places = []
-
-    def _commit_all(self, batch: list[_Job]) -> Transaction | None:
+    def _commit_all(self, batch: list[Asked], done: Done) -> None:
         """One transaction for all; where the database will not have it, one for each."""
         if not batch:
-            return None
+            return
         try:
-            return self._commit(batch)
+            self._commit(batch, done)
+            return
         except FlushFailed:
             raise
         except (apsw.Error, OSError) as error:
             answer = self._disk_trouble(error)
             if answer is not None:
                 for job in batch:
-                    self._refuse(job, type(answer)(answer.problem))
-                return None
+                    job.refuse(type(answer)(answer.problem))
+                return
             if len(batch) == 1:
                 taken = isinstance(error, apsw.ConstraintError)
-                self._refuse(batch[0], Mistake(f"the store has this already: {error}") if taken else error)
-                return None
+                batch[0].refuse(Mistake(f"the store has this already: {error}") if taken else error)
+                return
         except Exception as error:  # noqa: BLE001 - a bug in one change: its neighbours must not suffer
             self._roll_back()
             if len(batch) == 1:
-                self._refuse(batch[0], error)
-                return None
-        return self._commit_singly(batch)
-
-    def _commit_singly(self, batch: list[_Job]) -> Transaction | None:
-        forgotten: list[str] = []
-        freed: list[Extent] = []
-        last: Transaction | None = None
+                batch[0].refuse(error)
+                return
         for job in batch:
             job.outcome = job.refused = None
-            tx = self._commit_all([job])
-            if tx is not None:
-                forgotten += tx.forgotten
-                freed += tx.freed
-                last = tx
-        if last is not None:
-            last.forgotten, last.freed = forgotten, freed
-        return last
+            self._commit_all([job], done)
 
-    def _commit(self, batch: list[_Job]) -> Transaction:
-        self._sealer.grow_old()
-        cursor = self._database.cursor
-        tx = Transaction(cursor, self._sealer, self._tags, self._counters)
-        refused: list[tuple[_Job, LeaseLost | Mistake]] = []
-        cursor.execute("BEGIN IMMEDIATE")
+    def _commit(self, batch: list[Asked], done: Done) -> None:
+        cursor, memory, apply = self._database.cursor, self._memory, self._rules.apply
+        tx = Transaction(cursor, memory)
         for job in batch:
             try:
-                job.outcome = job.change.apply(tx)
-            except (LeaseLost, Mistake) as error:
-                refused.append((job, error))
-        keys = self._keyring.unsaved()
-        tx.write(keys)
-        try:
-            self._files.commit(lambda: cursor.execute("COMMIT"))
-        except OSError as error:
-            raise FlushFailed("the database", error) from error
-        self._keyring.saved(keys)
-        tx.committed()
-        for job, why in refused:
-            self._refuse(job, why)
-        return tx
+                job.outcome = apply(tx, job.change, job.holder)
+            except (LeaseLost, Mistake, StoreUnavailable) as error:
+                job.refuse(error)
+        if tx.writes:
+            tx.send()
+            try:
+                self._files.commit(lambda: cursor.execute("COMMIT"))
+            except OSError as error:
+                raise FlushFailed("the database", error) from error
+        memory.committed()
+        self._book.count(tx.named)
+        self._book.release(tx.freed)
+        for number, spoilt, holder in tx.returned:
+            self._book.take_back(number, holder, spoilt=spoilt)
+        for job in batch:
+            if type(job.change) is Leave:
+                self._book.take_all_back(job.holder)
+        done.forgotten += tx.forgotten
+        done.frees = done.frees or tx.frees
+        done.erases = done.erases or tx.erases
 
     def _disk_trouble(self, error: apsw.Error | OSError) -> StoreUnavailable | None:
         """Undo; what to tell everybody in the batch, or None where the fault is in one of the changes."""
@@ -321,6 +221,7 @@ class Writer:
         return None
 
     def _roll_back(self) -> None:
+        self._memory.rolled_back()
         try:
             if self._database.connection.in_transaction:
                 self._database.cursor.execute("ROLLBACK")
@@ -333,9 +234,9 @@ class Writer:
         except apsw.Error:
             pass  # the next batch meets the same trouble, and tries again
 
-    def _look_after(self, tx: Transaction | None) -> None:
-        """After the answers: copy the log into the database when it is long, or has a copy of what was erased."""
-        if tx is not None and tx.erases:
+    def _look_after(self, done: Done) -> None:
+        """Copy the log into the database when it is long, or has a copy of what was erased."""
+        if done.erases:
             self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
         elif self._database.log_pages >= CHECKPOINT_PAGES:
             self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
@@ -349,31 +250,3 @@ class Writer:
         ) as error:  # else the log keeps everything, and the next commit's pages lead here again
             if is_flush_error(error):
                 self.fail(f"flush of the database failed: {error}")
-
-    def _answer(self, batch: list[_Job], forgotten: Sequence[str]) -> None:
-        waiting = []
-        for job in batch:
-            if isinstance(job.answer, ThreadFuture):
-                _settle(job)
-            else:
-                waiting.append(job)
-        if waiting or forgotten:
-            try:
-                self._loop.call_soon_threadsafe(self._answer_here, waiting, forgotten)
-            except RuntimeError:
-                pass  # the loop is gone, and with it everybody who waited
-
-    def _answer_here(self, waiting: list[_Job], forgotten: Sequence[str]) -> None:
-        for job in waiting:
-            _settle(job)
-        if forgotten:
-            self._on_forgotten(forgotten)
-
-
-def _settle(job: _Job) -> None:
-    if job.answer.done():
-        return  # cancelled
-    if job.refused is not None:
-        job.answer.set_exception(job.refused)
-    else:
-        job.answer.set_result(job.outcome)

@@ -7,7 +7,7 @@ import pytest
 from gateway.model.audit import Record
 from gateway.model.decision import MethodRefused, Standing
 from gateway.model.progress import Lease, State
-from gateway.store.contract import LeaseLost, Store
+from gateway.store.contract import LeaseLost, Mistake, Store
 from tests.fakes.store_samples import NOW, SOON, minutes, moved, notice, put, queued, record
 
 
@@ -161,3 +161,12 @@ async def test_an_operator_claims_an_errand_that_nobody_holds(store: Store) -> N
     assert claimed.errand.id == "m1.0"
     assert await store.claim("m1.0", NOW, SOON) is None
     assert await store.claim("m1.0", SOON, minutes(20)) is not None
+
+
+async def test_a_refused_message_leases_nothing(store: Store) -> None:
+    await put(store, "m1")
+    with pytest.raises(Mistake):
+        await put(store, "m1", lease_until=SOON)
+
+    assert (await store.counts()).leased == 0
+    assert await store.claim("m1.0", NOW, SOON) is not None

@@ -16,6 +16,7 @@ class FailingDisk(Disk):
     """A disk whose power fails before or after its n-th step; names not yet synced may be lost with it."""
 
     def __init__(self, fail_at: int, *, after: bool, lose_names: bool) -> None:
+        super().__init__()
         self._left = fail_at
         self._after = after
         self._lose = lose_names

@@ -21,7 +21,7 @@ from gateway.model.delivery import Deferred
 from gateway.model.envelope import Errand
 from gateway.model.problem import Problem
 from gateway.model.progress import State
-from gateway.model.tls import TlsFloor, TlsGrade, TlsSession
+from gateway.model.tls import Dane, DaneProof, TlsFloor, TlsGrade, TlsSession
 from tests.unit.audit.world import (
     SESSION,
     START,
@@ -93,6 +93,14 @@ def errand_of(number: int = 0) -> Errand:
     return Errand(envelope(number), 0)
 
 
+def proved_by_dane(*, mx_secure: bool = True, matched: bool = True) -> TlsSession:
+    """The usual session with a TLSA record in force."""
+    record = bytes((3, 1, 1)) + bytes(32)
+    dane = Dane(base="mx1.clinic.example", records=(record,), names=(), mx_secure=mx_secure)
+    proof = DaneProof(dane=dane, usable=1, matched=record if matched else None, place=0)
+    return msgspec.structs.replace(SESSION, dane=proof)
+
+
 WEAK = TlsSession(version="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256", chain=(b"x",))
 Change = dict[str, object]
 
@@ -108,6 +116,12 @@ Change = dict[str, object]
         {"tls": msgspec.structs.replace(SESSION, name_matched=None), "grade": TlsGrade.MTA_STS},
         {"tls": msgspec.structs.replace(SESSION, trusted=False)},
         {"tls": msgspec.structs.replace(SESSION, failure="tlsa-invalid"), "grade": TlsGrade.DANE},
+        {"tls": SESSION, "grade": TlsGrade.DANE},  # claimed, and no TLSA record to show for it
+        {
+            "tls": proved_by_dane(matched=False),
+            "grade": TlsGrade.PKIX,
+        },  # and its own records name another key
+        {"tls": proved_by_dane(mx_secure=False), "grade": TlsGrade.DANE},
         {"tls": msgspec.structs.replace(SESSION, version="TLSv1.1")},
         {"tls": msgspec.structs.replace(SESSION, version="SSLv3")},
         {"tls": msgspec.structs.replace(SESSION, cipher="ECDHE-RSA-NULL-SHA")},
@@ -120,9 +134,19 @@ async def test_a_planted_violation_is_found(tmp_path: Path, change: Change) -> N
     assert (report.exit_code, words(report)) == (16, {"VIOLATION"})
 
 
-@pytest.mark.parametrize("grade", [TlsGrade.DANE, TlsGrade.PIN])
-async def test_dane_and_pins_need_no_public_root(tmp_path: Path, grade: TlsGrade) -> None:
-    session = msgspec.structs.replace(SESSION, trusted=False, name_matched=None)
+@pytest.mark.parametrize(
+    ("session", "grade"),
+    [
+        (proved_by_dane(), TlsGrade.DANE),
+        (proved_by_dane(mx_secure=False), TlsGrade.PKIX),
+        (msgspec.structs.replace(SESSION, trusted=False, name_matched=None), TlsGrade.PIN),
+    ],
+)
+async def test_dane_and_pins_need_no_public_root(
+    tmp_path: Path, session: TlsSession, grade: TlsGrade
+) -> None:
+    if session.dane is not None:
+        session = msgspec.structs.replace(session, trusted=False, name_matched=None)
     assert (await log_of(tmp_path, *message_records(recorder(), 0, tls=session, grade=grade))).ok
 
 

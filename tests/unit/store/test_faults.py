@@ -154,7 +154,7 @@ async def test_below_the_reserve_new_messages_are_refused_and_old_ones_finished(
     store: SqliteStore, files: ScriptedFiles
 ) -> None:
     (leased,) = await put(store, "m1", lease_until=SOON)
-    store._writer._has_room = lambda: False
+    store.back.writer._has_room = lambda: False
 
     with pytest.raises(StoreFull):
         await put(store, "m2")
@@ -165,7 +165,7 @@ async def test_below_the_reserve_new_messages_are_refused_and_old_ones_finished(
 
 async def test_a_full_database_is_answered_and_recovers_without_hands(store: SqliteStore) -> None:
     (leased,) = await put(store, "m1", b"x" * 100, lease_until=SOON)
-    connection = store._writer._database.connection
+    connection = store.back.writer._database.connection
     connection.pragma("max_page_count", connection.pragma("page_count"))
 
     with pytest.raises(StoreFull):
@@ -181,7 +181,7 @@ async def test_a_full_database_is_answered_and_recovers_without_hands(store: Sql
 async def test_a_body_damaged_on_disk_is_corrupt_and_others_are_not(store: SqliteStore, folder: Path) -> None:
     await put(store, "m1", LARGE)
     await put(store, "m2", LARGE)
-    (segment,) = (path for path in (folder / "segments").iterdir() if b"SGF1" in path.read_bytes())
+    (segment,) = (path for path in (folder / "segments").iterdir() if b"SGF2" in path.read_bytes())
     octets = bytearray(segment.read_bytes())
     octets[1000] ^= 1
     segment.write_bytes(octets)
@@ -194,12 +194,12 @@ async def test_a_body_damaged_on_disk_is_corrupt_and_others_are_not(store: Sqlit
     assert await store.content(envelope("m2", LARGE)) == LARGE
 
 
-@pytest.mark.parametrize("column", ["extents", "body"])
+@pytest.mark.parametrize("column", ["located", "body"])
 async def test_a_body_that_belongs_to_another_message_is_corrupt(store: SqliteStore, column: str) -> None:
-    size = 30_000 if column == "extents" else 300
+    size = 30_000 if column == "located" else 300
     await put(store, "m1", b"1" * size)
     await put(store, "m2", b"2" * size)
-    store._writer._database.connection.execute(
+    store.back.writer._database.connection.execute(
         f"UPDATE message SET {column} = (SELECT {column} FROM message WHERE home = 2) WHERE home = 1"
     )
 
@@ -230,7 +230,7 @@ async def test_a_missing_segment_is_corrupt(opener: Opener, folder: Path) -> Non
 async def test_an_errand_that_does_not_open_is_set_aside(store: SqliteStore) -> None:
     await put(store, "m1")
     await put(store, "m2")
-    connection = store._writer._database.connection
+    connection = store.back.writer._database.connection
     connection.execute("UPDATE errand SET progress = x'00' WHERE message = 'm1'")
 
     leased = await store.lease(SOON, SOON, 10)

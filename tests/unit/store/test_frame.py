@@ -5,40 +5,47 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.store.sealing import Damaged
+from gateway.store.back import Extent, Located
 from gateway.store.segments.frame import (
     FRAME_OCTETS,
     PAGE,
-    Extent,
+    is_whole,
     open_frame,
     room,
     seal_frame,
     sealed_octets,
 )
+from gateway.store.troubles import Damaged
 
 CIPHER = AESGCM(bytes(32))
 STREAM = b"0123456789abcdef"
 TEXT = b"It is a truth universally acknowledged" * 3
-PLACE = Extent(segment=3, key=7, offset=8192, length=len(TEXT))
 
 
-def sealed(place: Extent = PLACE, text: bytes = TEXT, index: int = 1, *, last: bool = False) -> bytes:
-    into = bytearray(b"\xff" * place.room)
-    seal_frame(CIPHER, place, STREAM, index, last=last, text=text, into=memoryview(into))
+def located(
+    length: int = len(TEXT), *, key: int = 7, stream: bytes = STREAM, index: int = 1, last: bool = False
+) -> Located:
+    """A body of which one frame is looked at."""
+    place = Extent(3, 8192, room(length), length, key)
+    return Located(stream, (place,) * (index + (1 if last else 2)))
+
+
+def sealed(text: bytes = TEXT) -> bytes:
+    into = bytearray(b"\xff" * room(len(text)))
+    seal_frame(CIPHER, 7, 42, STREAM, 1, last=False, text=text, into=memoryview(into))
     return bytes(into)
 
 
 @pytest.mark.parametrize("length", [1, PAGE, FRAME_OCTETS])
 def test_a_frame_takes_whole_pages_and_opens_again(length: int) -> None:
-    place = Extent(1, 1, 0, length)
     text = b"t" * length
 
-    found = sealed(place, text)
+    found = sealed(text)
 
     assert len(found) == room(length)
     assert len(found) % PAGE == 0
     assert not found[sealed_octets(length) :].strip(b"\0")
-    assert open_frame(CIPHER, place, STREAM, 1, last=False, found=found) == text
+    assert open_frame(CIPHER, located(length), 1, found) == text
 
 
 def test_every_flipped_byte_is_noticed() -> None:
@@ -48,7 +55,7 @@ def test_every_flipped_byte_is_noticed() -> None:
         flipped = bytearray(found)
         flipped[index] ^= 1
         with pytest.raises(Damaged):
-            open_frame(CIPHER, PLACE, STREAM, 1, last=False, found=bytes(flipped))
+            open_frame(CIPHER, located(), 1, bytes(flipped))
 
 
 def test_every_cut_is_noticed() -> None:
@@ -56,25 +63,29 @@ def test_every_cut_is_noticed() -> None:
 
     for end in range(sealed_octets(len(TEXT))):
         with pytest.raises(Damaged):
-            open_frame(CIPHER, PLACE, STREAM, 1, last=False, found=found[:end])
+            open_frame(CIPHER, located(), 1, found[:end])
 
 
 @pytest.mark.parametrize(
-    ("place", "stream", "index", "last"),
+    ("body", "index"),
     [
-        (Extent(4, 7, 8192, len(TEXT)), STREAM, 1, False),
-        (Extent(3, 8, 8192, len(TEXT)), STREAM, 1, False),
-        (Extent(3, 7, 4096, len(TEXT)), STREAM, 1, False),
-        (Extent(3, 7, 8192, len(TEXT) - 1), STREAM, 1, False),
-        (PLACE, b"another stream!!", 1, False),
-        (PLACE, STREAM, 2, False),
-        (PLACE, STREAM, 1, True),
+        (located(key=8), 1),
+        (located(len(TEXT) - 1), 1),
+        (located(stream=b"another stream!!"), 1),
+        (located(index=2), 2),
+        (located(last=True), 1),
     ],
-    ids=["segment", "key", "offset", "length", "stream", "index", "last"],
+    ids=["key", "length", "stream", "index", "last"],
 )
-def test_a_frame_opens_only_where_it_belongs(place: Extent, stream: bytes, index: int, last: bool) -> None:
+def test_a_frame_opens_only_where_it_belongs(body: Located, index: int) -> None:
     with pytest.raises(Damaged):
-        open_frame(CIPHER, place, stream, index, last=last, found=sealed())
+        open_frame(CIPHER, body, index, sealed())
+    assert not is_whole(body, index, sealed())
+
+
+def test_without_the_key_it_can_be_said_whether_a_frame_is_there() -> None:
+    assert is_whole(located(), 1, sealed())
+    assert not is_whole(located(), 1, bytes(room(len(TEXT))))
 
 
 def test_the_text_cannot_be_seen_in_a_frame() -> None:

@@ -18,7 +18,7 @@ async def while_a_commit_waits(store: SqliteStore, files: ScriptedFiles) -> asyn
     """Start a change and return once its commit is held back by the disk; the keeper has nothing to do by then."""
     await store.remember("any", "thing", b"", SOON)  # the first key is made, which the keeper looks at
     await store.append(record())
-    await asyncio.get_running_loop().run_in_executor(None, store._care.submit(lambda: None).result)
+    await asyncio.get_running_loop().run_in_executor(None, store.back._care.submit(lambda: None).result)
     files.hold("commit")
     first = asyncio.create_task(store.append(record("first")))
     await asyncio.get_running_loop().run_in_executor(None, files.waiting.wait)
@@ -111,7 +111,7 @@ async def test_a_change_that_the_database_refuses_leaves_its_neighbours_alone(
 async def test_a_cancelled_caller_does_not_stop_the_change(store: SqliteStore, files: ScriptedFiles) -> None:
     first = await while_a_commit_waits(store, files)
     task = asyncio.create_task(put(store, "m1", b"x" * 100_000))
-    while store._writer._queue.empty():
+    while not store.back._lane._waiting:
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -125,7 +125,7 @@ async def test_a_cancelled_caller_does_not_stop_the_change(store: SqliteStore, f
 
 
 async def test_the_database_flushes_at_each_commit(store: SqliteStore) -> None:
-    connection = store._writer._database.connection
+    connection = store.back.writer._database.connection
 
     assert connection.pragma("journal_mode") == "wal"
     assert connection.pragma("synchronous") == 2

@@ -10,14 +10,13 @@ import pytest
 
 from gateway.model.audit import Record
 from gateway.model.progress import Lease, State, Work
+from gateway.store.back import BodyOf, Extent, Located
 from gateway.store.contract import LeaseLost, Mistake
+from gateway.store.front.body import SegmentBody
 from gateway.store.keys import QueueKey
-from gateway.store.segments.body import SegmentBody
-from gateway.store.segments.frame import Extent, Located
-from gateway.store.segments.pool import MOST_FREE
+from gateway.store.segments.book import MOST_FREE
 from gateway.store.sqlite.changes import MoveBody
 from gateway.store.sqlite.opening import StoreSettings, open_store
-from gateway.store.sqlite.rows import encode
 from gateway.store.sqlite.store import SqliteStore
 from tests.fakes.store_files import ScriptedFiles
 from tests.fakes.store_samples import SOON, envelope, minutes, moved, notice, put, queued
@@ -28,6 +27,11 @@ BODY = os.urandom(100_000)  # nine of these fill a segment
 
 async def finish(store: SqliteStore, leased: Work) -> None:
     await store.commit(leased.lease, moved(leased, State.DROPPED), Record(), keep_lease=False)
+
+
+async def keeper_is_done(store: SqliteStore) -> None:
+    """It finishes what it began."""
+    await asyncio.get_running_loop().run_in_executor(None, store.back._care.submit(lambda: None).result)
 
 
 def segments(folder: Path) -> list[Path]:
@@ -83,24 +87,6 @@ async def test_a_body_larger_than_a_segment_goes_over_several(store: SqliteStore
     assert len(segments(folder)) >= 4
 
 
-async def test_a_segment_may_fill_up_while_it_is_flushed(store: SqliteStore, files: ScriptedFiles) -> None:
-    """Its file must not be closed under the flush."""
-    await put(store, "m1", BODY)
-    files.hold("flush")
-    flushed = asyncio.create_task(put(store, "m2", BODY))
-    await asyncio.get_running_loop().run_in_executor(None, files.waiting.wait)
-    files._held = ""  # others may flush: a new segment is made
-    long = store.body_writer()
-    await long.write(bytes(1_500_000))
-
-    files.let_go()
-    await flushed
-    long.abandon()
-
-    await put(store, "m3", BODY)
-    assert await store.content(envelope("m2", BODY)) == BODY
-
-
 async def test_abandoned_bodies_give_their_room_back(store: SqliteStore, folder: Path) -> None:
     for _ in range(100):
         body = store.body_writer()
@@ -121,7 +107,9 @@ async def test_a_body_abandoned_in_the_middle_of_a_write_gives_its_room_back(
         body.abandon()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.get_running_loop().run_in_executor(store._spool, lambda: None)
+        assert isinstance(body, SegmentBody)
+        while body._busy:
+            await asyncio.sleep(0)
 
     await put(store, "m1", BODY)
     assert len(segments(folder)) <= 3
@@ -146,9 +134,9 @@ async def test_refused_changes_give_their_room_back(store: SqliteStore, folder: 
 async def test_a_body_moves_only_from_where_it_was_seen(store: SqliteStore) -> None:
     """Between the copying and the change its row may have gone to another message."""
     await put(store, "m1", BODY)
-    nowhere = Located(b"another stream..", (Extent(1, 1, 0, 10),))
+    nowhere = Located(b"another stream..", (Extent(1, 0, 4096, 10, 1),))
 
-    moved_at_all = store._writer.ask(MoveBody(1, encode(nowhere), nowhere, ())).result()
+    moved_at_all = await store.back.change(MoveBody(1, b"elsewhere", nowhere, ()), 0)
 
     assert moved_at_all is False
     assert await store.content(envelope("m1", BODY)) == BODY
@@ -179,7 +167,7 @@ async def test_thin_segments_are_emptied_forward(store: SqliteStore, folder: Pat
             )
         else:
             await finish(store, leased)
-        store._care.submit(lambda: None).result()  # let the keeper finish what it began
+        await keeper_is_done(store)
 
     assert len(segments(folder)) <= 6
     entries = await store.entries()
@@ -201,9 +189,9 @@ async def test_a_body_may_be_read_while_it_moves(store: SqliteStore) -> None:
             (leased,) = await put(store, f"m{number}", BODY, lease_until=SOON)
             await finish(store, leased)
 
-    before = store._reads._body_row("still")
+    before = await store.back.question(BodyOf("still"))
     await asyncio.gather(read(), press_on())
-    assert store._reads._body_row("still") != before  # it did move
+    assert await store.back.question(BodyOf("still")) != before  # it did move
 
 
 async def test_after_a_burst_the_disk_comes_back(store: SqliteStore, folder: Path) -> None:
@@ -213,7 +201,7 @@ async def test_after_a_burst_the_disk_comes_back(store: SqliteStore, folder: Pat
     for each in leased:
         await finish(store, each)
     await store.append(Record())
-    store._care.submit(lambda: None).result()
+    await keeper_is_done(store)
 
     assert len(segments(folder)) <= MOST_FREE + 1
 

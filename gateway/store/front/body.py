@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 
 import msgspec
 
+from gateway.store.back import Extent
 from gateway.store.contract import INLINE_OCTETS
-from gateway.store.sealing import stream_id
-from gateway.store.segments.frame import FRAME_OCTETS, Extent
-from gateway.store.segments.pool import Frame, SegmentPool
+from gateway.store.front.spool import Spill, Spool, cut
+from gateway.store.sealing import Sealer, stream_id
+from gateway.store.segments.frame import FRAME_OCTETS
 
 _EASE_OCTETS = (
     4 * 1024 * 1024
@@ -20,8 +20,6 @@ _RETAINED_SPILL = (
     4 * FRAME_OCTETS
 )  # a body that is kept in plain takes its memory anyway: fewer, longer writes
 RETAINED_OCTETS = 2 * 1024 * 1024  # of one body kept in plain for the fast path
-
-Away = Callable[[Callable[[], None]], "asyncio.Future[None]"]
 
 
 class RetainedBudget:
@@ -32,7 +30,7 @@ class RetainedBudget:
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """What a finished body leaves to the transaction: frames already written, and the rest.
+    """What a finished body leaves to `accept`: frames already written, and the rest.
 
     `plain` is the whole text in pieces where it was kept, else None.
     """
@@ -49,11 +47,16 @@ class Spent(msgspec.Struct, frozen=True):
 
 
 class SegmentBody:
-    """`contract.BodyWriter` over a segment pool. `away` runs blocking work on the pool's own thread."""
+    """`contract.BodyWriter` over a spool."""
 
-    def __init__(self, pool: SegmentPool, away: Away, budget: RetainedBudget) -> None:
-        self._pool = pool
-        self._away = away
+    __slots__ = (
+        "_budget", "_busy", "_digest", "_digested", "_eased", "_failed", "_held", "_held_octets", "_over", "_plain",
+        "_reserved", "_sealer", "_spool", "_written", "size", "stream",
+    )  # fmt: skip
+
+    def __init__(self, spool: Spool, sealer: Sealer, budget: RetainedBudget) -> None:
+        self._spool = spool
+        self._sealer = sealer
         self._budget = budget
         self._digest = hashlib.sha256()
         self._digested = 0  # pieces of `_held` that the digest has seen
@@ -63,10 +66,10 @@ class SegmentBody:
         self._plain: list[bytes] | None = []
         self._reserved = 0
         self._eased = 0
-        self._stream = stream_id()
         self._busy = False
         self._over = False
         self._failed: BaseException | None = None
+        self.stream = stream_id()
         self.size = 0
 
     @property
@@ -102,7 +105,7 @@ class SegmentBody:
         rest = self._held[0] if len(self._held) == 1 else b"".join(self._held)
         plain = None if self._plain is None else tuple(self._plain)
         self._end()
-        return Spent(self._stream, self.size, tuple(self._written), rest, plain)
+        return Spent(self.stream, self.size, tuple(self._written), rest, plain)
 
     def _retain(self, piece: bytes) -> None:
         if self._plain is None:
@@ -127,23 +130,46 @@ class SegmentBody:
         """Write whole frames, and keep at least one octet: the last frame must know that it is the last."""
         text = b"".join(self._held)
         seen = sum(map(len, self._held[: self._digested]))
-        count = (len(text) - 1) // FRAME_OCTETS
-        self._held = [text[count * FRAME_OCTETS :]]
+        end = (len(text) - 1) // FRAME_OCTETS * FRAME_OCTETS
+        self._held = [text[end:]]
         self._held_octets = len(self._held[0])
         self._digested = 1
+        pieces = cut(text[:end])
+        self._eased += end
+        ease = self._eased >= _EASE_OCTETS
         self._busy = True
-        job = self._away(lambda: self._write_frames(text, seen, count))
+        try:
+            job = self._spool.write(
+                Spill(
+                    asyncio.get_running_loop().create_future(),
+                    stream=self.stream,
+                    key=self._sealer.reserve(len(pieces)),
+                    first=len(self._written),
+                    pieces=pieces,
+                    rest=False,
+                    flush=() if ease else None,
+                    before=lambda: self._digest.update(memoryview(text)[seen:]),
+                )
+            )
+        except BaseException as error:
+            self._busy = False
+            self._failed = error
+            raise
+        if ease:
+            self._eased = 0
         job.add_done_callback(self._spilled)
         await asyncio.shield(job)  # a session that ends does not stop a write half way
 
-    def _spilled(self, job: asyncio.Future[None]) -> None:
+    def _spilled(self, job: asyncio.Future[list[Extent]]) -> None:
         self._busy = False
         self._failed = asyncio.CancelledError() if job.cancelled() else job.exception()
+        if self._failed is None:
+            self._written += job.result()
         if self._over:
             self._give_back()
 
     def _give_back(self) -> None:
-        self._pool.release(self._written)
+        self._spool.settle(self._written)
         self._written.clear()
 
     def _must_be_open(self) -> None:
@@ -151,15 +177,3 @@ class SegmentBody:
             raise self._failed
         if self._over or self._busy:
             raise ValueError("this body is already accepted or abandoned, or a write is under way")
-
-    def _write_frames(self, text: bytes, seen: int, count: int) -> None:
-        view = memoryview(text)
-        self._digest.update(view[seen:])
-        cuts = [view[start * FRAME_OCTETS : (start + 1) * FRAME_OCTETS] for start in range(count)]
-        first = len(self._written)
-        frames = [Frame(self._stream, first + index, last=False, text=cut) for index, cut in enumerate(cuts)]
-        self._written += self._pool.write(frames)
-        self._eased += count * FRAME_OCTETS
-        if self._eased >= _EASE_OCTETS:
-            self._eased = 0
-            self._pool.ease(self._written[-1].segment)
