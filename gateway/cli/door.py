@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.cli.errors import COULD_NOT_RUN, INVALID_INPUT, CommandError
 
+_NOBODY = object()
+
 if TYPE_CHECKING:
     from gateway.config import Config
 
@@ -29,23 +31,42 @@ def ask(config: Config, call: str, arguments: Mapping[str, Any]) -> Any:
     return asyncio.run(_ask(config, call, arguments))
 
 
+def ask_all(config: Config, call: str) -> list[Any]:
+    """Ask every process of the running gateway, one after the other; at least one has to be there."""
+    from gateway.service.control import sockets
+
+    return asyncio.run(_ask_each(config, call, sockets(config.run_directory)))
+
+
+async def _ask_each(config: Config, call: str, paths: list[Path]) -> list[Any]:
+    answers = [answer for path in paths if (answer := await _ask_running(path, call, {})) is not _NOBODY]
+    if not answers:
+        raise CommandError(COULD_NOT_RUN, "the gateway does not run", hint="start it: sealgate run")
+    return answers
+
+
 async def _ask(config: Config, call: str, arguments: Mapping[str, Any]) -> Any:
-    from gateway.service.control import SOCKET, ControlRefused
-    from gateway.service.control import ask as ask_running
+    from gateway.service.control import SOCKET
+
+    answer = await _ask_running(config.run_directory / SOCKET, call, arguments)
+    return await _answer_from_store(config, call, arguments) if answer is _NOBODY else answer
+
+
+async def _ask_running(path: Path, call: str, arguments: Mapping[str, Any]) -> Any:
+    from gateway.service.control import ControlRefused, ask
 
     try:
-        return await ask_running(config.data_dir / SOCKET, call, arguments)
+        return await ask(path, call, arguments)
     except ConnectionRefusedError:
-        pass  # nobody runs: the store is free
+        return _NOBODY  # it does not run
     except ControlRefused as refusal:
         raise CommandError(COULD_NOT_RUN, *str(refusal).splitlines()) from refusal
     except PermissionError as error:
         raise CommandError(
             COULD_NOT_RUN,
-            f"{config.data_dir / SOCKET}: permission denied",
+            f"{path}: permission denied",
             hint="run it as root or as the gateway's own user",
         ) from error
-    return await _answer_from_store(config, call, arguments)
 
 
 async def _answer_from_store(config: Config, call: str, arguments: Mapping[str, Any]) -> Any:

@@ -137,7 +137,7 @@ def _capability(file: Path) -> Capability:
         return msgspec.json.decode(file.read_bytes(), type=Capability)
     except OSError as error:
         raise CommandError(INVALID_INPUT, f"{file}: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CommandError(
             INVALID_INPUT, f"{file}: is no capability: {error}", hint="sealgate probe --json ADDR writes one"
         ) from error

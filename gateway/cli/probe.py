@@ -15,7 +15,7 @@ from gateway.cli.output import out, plain, print_json, print_table
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.model.address import Address
-    from gateway.model.capability import Capability
+    from gateway.model.capability import Capability, Route
 
 
 def probe(
@@ -62,6 +62,21 @@ async def _probe(config: Config, recipient: Address) -> Capability:
         await prober.close()
 
 
+def _tell_dane(route: Route, dnssec: str) -> None:
+    from gateway.wire.tlsa import describe
+
+    if dnssec != "validated":
+        out.print(f"DANE is off here: DNSSEC is {plain(dnssec)} (docs/tls.md)")
+        return
+    if route.source != "static":
+        out.print(f"named by {'signed' if route.secure else 'unsigned'} DNS")
+    for host in route.hosts:
+        if host.barred is not None:
+            out.print(f"{host.name}: {plain(host.barred.private)}")
+        for record in host.dane.records if host.dane is not None else ():
+            out.print(f"{host.name} demands DANE: TLSA {describe(record)}")
+
+
 def _tell(capability: Capability) -> None:
     out.print(f"[bold]{plain(capability.recipient.domain)}[/bold]")
     if capability.undeliverable is not None:
@@ -74,6 +89,7 @@ def _tell(capability: Capability) -> None:
         ]
         out.print(f"next hops ({capability.route.source}):")
         print_table(("preference", "host", "addresses"), rows, empty="none")
+        _tell_dane(capability.route, capability.dnssec)
         out.print()
     rows2 = []
     for posture in capability.postures:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.config.fields import Duration, FilePath, LogOrigin, SecretFile, Section
+from gateway.config.fields import Count, Duration, FilePath, LogOrigin, Name, SecretFile, Section
 
 
 class Store(Section):
@@ -42,6 +42,28 @@ class Keys(Section):
     """Opens the personal values of audit records."""
     audit: SecretFile = Path("keys/audit.key")
     """Signs the audit log's checkpoints."""
+
+
+class ServiceUsers(Section):
+    """The system's users under which the roles run, where each has its own (`run --role`): what the store's socket
+    lets a caller do follows from it. A role that is not named runs under the store's user."""
+
+    ingress: Annotated[Name | None, Field(examples=["sealgate-ingress"])] = None
+    """Listens: may put messages into the queue, and cannot read them."""
+    worker: Annotated[Name | None, Field(examples=["sealgate-worker"])] = None
+    """Decides and delivers."""
+    sealer: Annotated[Name | None, Field(examples=["sealgate-sealer"])] = None
+    """Signs the audit log: may take records out of the queue."""
+
+
+class Service(Section):
+    """The processes of the gateway."""
+
+    workers: Count = 1
+    """How many processes listen and deliver. One is enough for most; each further one wants a processor of its own."""
+    run_dir: FilePath | None = Field(default=None, examples=["/run/sealgate"])
+    """Where the processes' sockets and the sealer's sign of life are. Empty: `data_dir`."""
+    users: ServiceUsers = ServiceUsers()
 
 
 class Logging(Section):

@@ -31,6 +31,14 @@ class Dns(Section):
 
     servers: Annotated[tuple[Resolver, ...], Field(examples=[["127.0.0.1:53"]])] = ()
     """Addresses, with a port unless it is 53. Empty: those of /etc/resolv.conf."""
+    trusted: Annotated[tuple[Ip, ...], Field(examples=[["192.0.2.53"]])] = ()
+    """Servers that are not on a loopback address and whose word that an answer is signed is believed all the same: only
+    where nobody can change what comes over the network between us. Loopback needs no mention; without either, DANE is
+    off."""
+    signed_name: Host = "iana.org"
+    """A domain that is signed. Each hour a trusted server has to vouch for it."""
+    bogus_name: Host = "dnssec-failed.org"
+    """A domain whose signatures are known to be wrong. Each hour a trusted server has to withhold it."""
     timeout: Duration = timedelta(seconds=5)
     """For one question to one server."""
     lifetime: Duration = timedelta(seconds=20)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 
 from gateway.config.accepting import Connector, Limits, Listener
 from gateway.config.fields import AtLeastOne, Fault, FaultsError, FilePath, Host, Mailbox, Section
-from gateway.config.keeping import Audit, Keys, Logging, Store
+from gateway.config.keeping import Audit, Keys, Logging, Service, Store
 from gateway.config.sending import Delivery, Dns, Tls
 
 T = TypeVar("T")
@@ -64,6 +64,7 @@ class Config(Section):
     store: Store = Store()
     audit: Audit = Audit()
     keys: Annotated[Keys, Field(default_factory=dict)]
+    service: Service = Service()
     logging: Logging = Logging()
 
     @property
@@ -77,6 +78,10 @@ class Config(Section):
     @property
     def audit_directory(self) -> Path:
         return self.audit.directory or self.data_dir / "audit"
+
+    @property
+    def run_directory(self) -> Path:
+        return self.service.run_dir or self.data_dir
 
     @property
     def head_file(self) -> Path:

@@ -16,6 +16,7 @@ from gateway.config import Config
 from gateway.ingress.tls import ServerTls, TlsFailure
 from gateway.policy import PolicyError
 from gateway.policy.lint import check as check_policy
+from gateway.probe.dns import near, system_servers
 from gateway.service.clock import now
 from gateway.service.policies import SITE, load_policy
 from gateway.store.contract import StoreUnusable
@@ -34,7 +35,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 def check_up(config: Config) -> tuple[Finding, ...]:
     """Everything, whatever is found first."""
-    return (*_policy(config), *_keys(config), *_certificates(config), *_folders(config))
+    return (*_policy(config), *_keys(config), *_certificates(config), *_folders(config), *_dns(config))
 
 
 def _policy(config: Config) -> Iterator[Finding]:
@@ -125,3 +126,18 @@ def _folders(config: Config) -> Iterator[Finding]:
         yield Finding("warning", f"data_dir: others may look into {folder}", f"chmod 700 {folder}")
     else:
         yield Finding("ok", f"data_dir: {folder}")
+
+
+def _dns(config: Config) -> Iterator[Finding]:
+    """Only whether anybody could be believed; whether they validate shows when the gateway runs (`sealgate probe`)."""
+    servers = tuple((str(one.host), one.port) for one in config.dns.servers) or system_servers()
+    if not servers:
+        yield Finding("error", "dns: there is no name server", "name one in [dns] servers")
+    elif near(servers, [str(one) for one in config.dns.trusted]):
+        yield Finding("ok", f"dns: {', '.join(address for address, _ in servers)}")
+    else:
+        yield Finding(
+            "warning",
+            "dns: no name server is on a loopback address or in [dns] trusted, so DANE is off",
+            "run a validating resolver on this machine: docs/tls.md",
+        )

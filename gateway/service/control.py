@@ -22,8 +22,10 @@ import msgspec
 import structlog
 
 from gateway.audit.leaves import Actor
+from gateway.service.roles import Process, Role
 
-SOCKET = "control.sock"
+SOCKET = "control.sock"  # of the process that answers operators
+_OTHERS = "control-{}.sock"  # of the others, which can be told to reload
 _LONGEST_REQUEST = 1024 * 1024
 _LONGEST_ANSWER = 64 * 1024 * 1024
 _LONGEST_WAIT = 600.0  # seconds for one call
@@ -31,6 +33,17 @@ _LONGEST_WAIT = 600.0  # seconds for one call
 Arguments = Mapping[str, Any]
 Call = Callable[[Arguments, Actor], Awaitable[object]]
 log = structlog.get_logger()
+
+
+def socket_name(process: Process) -> str:
+    """The name of a process's control socket in the run folder."""
+    answers = process.leads and Role.WORKER in process.roles
+    return SOCKET if answers else _OTHERS.format(process.name)
+
+
+def sockets(folder: Path) -> list[Path]:
+    """The control sockets of all processes of a gateway, whether they still answer or not."""
+    return [folder / SOCKET, *sorted(folder.glob(_OTHERS.format("*")))]
 
 
 class ControlRefused(Exception):

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from gateway.audit.recorder import Recorder
 from gateway.model.audit import Record
 from gateway.service.policies import Loaded
-from gateway.service.systemd import notify, watchdog_seconds
 from gateway.store.contract import Store, StoreBroken, StoreUnavailable
 
 INTERVAL = 300  # seconds between heartbeats
@@ -46,12 +45,20 @@ class Heart:
     async def begin(self, *, clean: bool, version: str) -> None:
         """Record the start, and beat from now on."""
         await self._store.append(self._recorder.started(version, INTERVAL, self._now(), clean=clean))
+        self.beat()
+
+    def beat(self) -> None:
+        """Beat from now on."""
         self._beating = asyncio.create_task(self._beat())
+
+    async def still(self) -> None:
+        """Beat no longer."""
+        if self._beating is not None:
+            self._beating.cancel()
 
     async def end(self) -> None:
         """Record an orderly stop."""
-        if self._beating is not None:
-            self._beating.cancel()
+        await self.still()
         await self._store.append(self._recorder.stopped("signal", self._now()))
 
     async def policy(self, loaded: Loaded, previous: str | None) -> None:
@@ -68,12 +75,10 @@ class Heart:
         await self._store.append(self._recorder.policy_refused(name, problems, self._now()))
 
     async def _beat(self) -> None:
-        tick = min(_TICK, watchdog_seconds() or _TICK)
         beaten = time.monotonic()
         wall, steady = self._now(), beaten
         while True:
-            await asyncio.sleep(tick)
-            notify("WATCHDOG=1")
+            await asyncio.sleep(_TICK)
             after, ticked = self._now(), time.monotonic()
             step = (after - wall) - timedelta(seconds=ticked - steady)
             wall, steady = after, ticked

@@ -31,6 +31,11 @@ class Body:
         """Octets written so far."""
         return self.writer.size
 
+    @property
+    def sha256(self) -> bytes:
+        """Digest of what was written so far."""
+        return self.writer.sha256
+
     async def write(self, chunk: bytes) -> None:
         """Take the next octets."""
         piece = bytes(chunk)
@@ -56,21 +61,26 @@ class Body:
 
 
 class StoreIntake:
-    """Fulfils `gateway.ingress.intake.Intake`. `refuse` closes it: every further message is told to come back."""
+    """Fulfils `gateway.ingress.intake.Intake`. While there is a `refusal`, every message is told to come back.
+
+    Without a `worker` in this process what is accepted is left to the queue, where another one finds it.
+    """
 
     def __init__(
-        self, store: Store, recorder: Recorder, worker: Worker, *, broken: Callable[[StoreBroken], None]
+        self,
+        store: Store,
+        recorder: Recorder,
+        worker: Worker | None,
+        *,
+        broken: Callable[[StoreBroken], None],
+        refusal: Callable[[], Problem | None],
     ) -> None:
         self._store = store
         self._recorder = recorder
         self._worker = worker
         self._broken = broken
-        self._refusal: Problem | None = None
+        self._refusal = refusal
         self.accepted = 0
-
-    def refuse(self, problem: Problem) -> None:
-        """Take nothing more."""
-        self._refusal = problem
 
     def body_writer(self) -> BodyWriter:
         """Begin a body."""
@@ -85,9 +95,10 @@ class StoreIntake:
         except IntakeUnavailable:
             body.abandon()
             raise
-        lease_until = self._worker.lease_until()
+        worker = self._worker
+        lease_until = worker.lease_until() if worker else None
         content = None if lease_until is None else body.content()
-        foreseen = None if content is None else await self._worker.foresee(envelope, content)
+        foreseen = await worker.foresee(envelope, content) if worker and content is not None else None
         record = self._recorder.received(envelope)
         if foreseen is None:
             queued = Progress(state=State.QUEUED, due_at=envelope.accepted_at)
@@ -104,11 +115,11 @@ class StoreIntake:
             self._broken(error)
             raise IntakeUnavailable(_BROKEN) from error
         self.accepted += 1
-        if works:
-            self._worker.take(works, foreseen)
-        else:
-            self._worker.wake()
+        if worker and works:
+            worker.take(works, foreseen)
+        elif worker:
+            worker.wake()
 
     def _check_open(self) -> None:
-        if self._refusal is not None:
-            raise IntakeUnavailable(self._refusal)
+        if problem := self._refusal():
+            raise IntakeUnavailable(problem)

@@ -11,20 +11,21 @@ from gateway.service.clock import entropy, now
 from gateway.service.control import Call
 from gateway.service.ledger import Books
 from gateway.service.operations import Operations
+from gateway.service.rootkeys import queue_key, vault_key
 from gateway.service.stories import story_calls
-from gateway.service.wiring import notice_settings, open_keys, recorder, schedule
+from gateway.service.wiring import notice_settings, recorder, schedule
 from gateway.store.sqlite.opening import open_store
 
 
 @asynccontextmanager
 async def opened(config: Config) -> AsyncIterator[Mapping[str, Call]]:
     """The calls, on a store that is ours alone meanwhile. Raises StoreUnusable where it cannot be had."""
-    keys = open_keys(config)
-    store = await open_store(config.data_dir, keys.queue)
+    vault = vault_key(config)
+    store = await open_store(config.data_dir, queue_key(config))
     try:
         books = Books(
             store,
-            recorder(config, keys, entropy),
+            recorder(config, vault.public_key(), entropy),
             schedule(config),
             notice_settings(config),
             now=now,
@@ -32,7 +33,7 @@ async def opened(config: Config) -> AsyncIterator[Mapping[str, Call]]:
             changed=_nobody,
         )
         operations = Operations(store, books, now=now, changed=_nobody)
-        yield {**queue_calls(operations), **story_calls(config.audit_directory, store, keys.vault)}
+        yield {**queue_calls(operations), **story_calls(config.audit_directory, store, vault)}
     finally:
         await store.close()
 

@@ -31,7 +31,7 @@ class Reloader:
     """Reads again what can be read again."""
 
     def __init__(
-        self, config_file: Path, policies: PolicyInForce, listeners: Sequence[Listener], heart: Heart
+        self, config_file: Path, policies: PolicyInForce | None, listeners: Sequence[Listener], heart: Heart
     ) -> None:
         self._file = config_file
         self._policies = policies
@@ -42,22 +42,24 @@ class Reloader:
         """Reload everything that can be; one part's problem does not keep the others from being taken."""
         lines: list[str] = []
         problems: list[str] = []
-        await self._policy(lines, problems)
-        self._connectors(lines, problems)
-        self._certificates(lines, problems)
+        if self._policies is not None:
+            await self._policy(self._policies, lines, problems)
+        if self._listeners:
+            self._connectors(lines, problems)
+            self._certificates(lines, problems)
         return Reloaded(tuple(lines), tuple(problems))
 
-    async def _policy(self, lines: list[str], problems: list[str]) -> None:
-        before = self._policies.policy.hash
+    async def _policy(self, policies: PolicyInForce, lines: list[str], problems: list[str]) -> None:
+        before = policies.policy.hash
         try:
-            loaded = self._policies.reload()
+            loaded = policies.reload()
         except PolicyError as error:
             found = [str(problem) for problem in error.problems]
             problems.extend(found)
-            await self._heart.policy_refused(str(self._policies.file), found)
+            await self._heart.policy_refused(str(policies.file), found)
             return
         if loaded is None:
-            lines.append(f"policy {self._policies.policy.name}: unchanged")
+            lines.append(f"policy {policies.policy.name}: unchanged")
             return
         await self._heart.policy(loaded, before)
         lines.append(f"policy {loaded.policy.name}: {loaded.policy.hash[:16]} in force")

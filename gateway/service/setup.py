@@ -15,7 +15,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from gateway.audit.ed25519 import make_key
@@ -90,6 +90,7 @@ def set_up(wishes: Wishes) -> Done:
     config_file = folder / "sealgate.toml"
     planned = [config_file, folder / "policies" / f"{wishes.pack}.toml"]
     planned += [folder / "keys" / f"{name}.key" for name in ("queue", "vault", "audit")]
+    planned += [folder / "keys" / f"{name}.pub" for name in ("queue", "vault")]
     planned += [folder / "certs" / "gateway.pem", folder / "certs" / "gateway.key"]
     if there := [str(file) for file in planned if file.exists()]:
         raise SetupRefused(
@@ -112,7 +113,9 @@ def make_keys(folder: Path) -> None:
     """Make the three root keys in a folder of their own."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in ("queue", "vault"):
-        make_key_file(folder / f"{name}.key")
+        key = make_key_file(folder / f"{name}.key")
+        pem = key.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        (folder / f"{name}.pub").write_bytes(pem)  # enough to take mail in (`run --role ingress`)
     make_key(folder / "audit.key")
 
 

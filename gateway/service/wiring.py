@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from msgspec.structs import replace
 
 from gateway import __version__
@@ -44,12 +43,12 @@ from gateway.probe.gather import Prober
 from gateway.probe.memory import Memory
 from gateway.probe.mx import Router, RouteSettings
 from gateway.probe.transport import TlsObserver, observer_settings
+from gateway.probe.trust import DnssecStanding, ProofNames
 from gateway.protect.apply import protect
 from gateway.protect.downgrade import downgrade
 from gateway.service.ledger import NoticeSettings
 from gateway.service.policies import PolicyInForce
 from gateway.store.contract import Store
-from gateway.store.keys import QueueKey, load_key_file, load_private_key
 from gateway.wire.destinations import Destinations
 from gateway.wire.recode import repair_long_lines
 from gateway.wire.smtp_server_data import Newlines
@@ -58,22 +57,9 @@ CLASSIFY_APART = 256 * 1024  # octets above which a look into a message leaves t
 _NO_ROUTE = Problem("4.4.3", "waiting to learn where mail for this recipient goes")
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The root keys that one process needs to read and write what it keeps."""
-
-    queue: QueueKey
-    vault: X25519PrivateKey
-
-
-def open_keys(config: Config) -> Keys:
-    """Read the key files. Raises StoreUnusable for a file that is not there, not a key, or open to others."""
-    return Keys(load_key_file(config.keys.queue), load_private_key(config.keys.vault))
-
-
-def recorder(config: Config, keys: Keys, entropy: Callable[[int], bytes]) -> Recorder:
-    """Makes audit records whose personal values only the vault's key can read."""
-    return Recorder(config.hostname, VaultSealer(keys.vault.public_key(), entropy), entropy)
+def recorder(config: Config, vault: X25519PublicKey, entropy: Callable[[int], bytes]) -> Recorder:
+    """Makes audit records whose personal values only the vault's private key can read."""
+    return Recorder(config.hostname, VaultSealer(vault, entropy), entropy)
 
 
 def log_settings(config: Config) -> LogSettings:
@@ -207,14 +193,32 @@ def ca_file(config: Config) -> str | None:
     return str(config.tls.ca_file) if config.tls.ca_file else None
 
 
-def prober(config: Config, policies: PolicyInForce, memory: Memory) -> Prober:
-    """Finds out what recipients can receive, within the TLS limits of the policy in force."""
+def name_servers(config: Config, told: Callable[[DnssecStanding], None] | None) -> Dns:
+    """The way into the DNS."""
     servers = tuple((str(one.host), one.port) for one in config.dns.servers) or system_servers()
-    lookup = Dns(
+    return Dns(
         servers,
         timeout=config.dns.timeout.total_seconds(),
         lifetime=config.dns.lifetime.total_seconds(),
+        trusted=[str(one) for one in config.dns.trusted],
+        names=ProofNames(config.dns.signed_name, config.dns.bogus_name),
+        told=told,
     )
+
+
+def prober(
+    config: Config,
+    policies: PolicyInForce,
+    memory: Memory,
+    told: Callable[[DnssecStanding], None] | None = None,
+) -> Prober:
+    """Finds out what recipients can receive, within the TLS limits of the policy in force.
+
+    `told` hears, soon and whenever it is looked at again, whether signed answers can be told from others.
+    """
+    lookup = name_servers(config, told)
+    if told is not None:
+        lookup.examine_soon()
     routes = RouteSettings(
         port=config.delivery.port,
         fixed={route.domain: (route.next_hop.host, route.next_hop.port) for route in config.delivery.route},
@@ -228,7 +232,7 @@ def prober(config: Config, policies: PolicyInForce, memory: Memory) -> Prober:
         limits = ClientTls(ca_file(config), tls.min_version, tls.ciphers)
         return await TlsObserver(limits, patience).observe(host, address, at)
 
-    return Prober(router, observe, memory)
+    return Prober(router, observe, memory, dnssec=lambda: lookup.standing.state.value)
 
 
 # ---- the stages as one errand meets them -----------------------------------------------------------------------

@@ -60,6 +60,7 @@ class Worker:
         setback: Callable[[Work, Exception], Awaitable[None]],
         expired: Callable[[Work], Awaitable[None]],
         broken: Callable[[StoreBroken], None],
+        resting: Callable[[], bool] = lambda: False,
         limits: Limits = Limits(),
     ) -> None:
         self._queue = queue
@@ -68,6 +69,7 @@ class Worker:
         self._setback = setback
         self._expired = expired
         self._broken = broken
+        self._resting = resting  # nothing new may leave now; whoever ends that rest wakes us
         self._limits = limits
         self._running: dict[asyncio.Task[None], Sequence[Work]] = {}
         self._octets = 0
@@ -77,7 +79,7 @@ class Worker:
     @property
     def has_room(self) -> bool:
         """Whether another message may be taken now. One message is always taken, however large."""
-        if self._stopping:
+        if self._stopping or self._resting():
             return False
         return not self._running or (
             len(self._running) < self._limits.messages and self._octets < self._limits.octets
@@ -179,9 +181,11 @@ class Worker:
             return  # the leases run out, and the queue offers the errands again
 
     def _finished(self, task: asyncio.Task[None], size: int) -> None:
+        was_full = not self.has_room
         self._running.pop(task, None)
         self._octets -= size
-        self._wake.set()
+        if was_full:  # else nothing waited for it: who has put something into the queue wakes us
+            self._wake.set()
         if not task.cancelled():
             task.exception()  # a setback that failed too: the lease runs out and the queue offers the errand again
 

@@ -62,7 +62,7 @@ class Gateway:
             self.store, self.stages,
             now=lambda: world.START, setback=books.setback, expired=books.hold_expired, broken=_fail,
         )  # fmt: skip
-        self.intake = StoreIntake(self.store, recorder, self.worker, broken=_fail)
+        self.intake = StoreIntake(self.store, recorder, self.worker, broken=_fail, refusal=lambda: None)
 
     async def take(self, *recipients: Address, content: bytes = b"Subject: x\r\n\r\nhello\r\n") -> None:
         envelope = replace(

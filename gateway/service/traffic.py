@@ -1,0 +1,229 @@
+"""What mail passes through in one process: worker, listeners, and the calls of operators; with the books they keep.
+
+A process has the worker, the listeners, or both; then what is taken in goes to the worker without a way through the
+queue. Started and stopped by `lifecycle`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from msgspec.structs import replace
+
+from gateway import __version__
+from gateway.audit.recorder import Recorder
+from gateway.config import Config
+from gateway.ingress.intake import Incident
+from gateway.ingress.listener import Listener, ListenerError, open_listener
+from gateway.ingress.tls import TlsFailure
+from gateway.service import control, wiring
+from gateway.service.calls import queue_calls, simple
+from gateway.service.children import CannotStart
+from gateway.service.clock import entropy, now
+from gateway.service.control import Call
+from gateway.service.dnssec import DnssecLog
+from gateway.service.heart import Heart
+from gateway.service.intake import StoreIntake
+from gateway.service.ledger import Books
+from gateway.service.operations import Operations
+from gateway.service.policies import PolicyInForce
+from gateway.service.reload import Reloader
+from gateway.service.roles import Process, Role
+from gateway.service.rootkeys import public_vault_key, vault_key
+from gateway.service.running import RunningMark
+from gateway.service.sealing import SealerWatch
+from gateway.service.stories import story_calls
+from gateway.service.worker import Limits, Worker
+from gateway.store.contract import Store
+
+DRAIN = 600.0  # seconds for deliveries that wait for the answer to their last octet
+LISTENER_GRACE = 30.0  # seconds for messages that are just coming in
+
+log = structlog.get_logger()
+
+
+class Owner(Protocol):
+    """The process that this traffic passes through."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether it ends because it cannot go on: then nobody is waited for."""
+        ...
+
+    def on_stop(self, what: str, close: Callable[[], Awaitable[object]]) -> None:
+        """Call `close` when the process stops, in the reverse order."""
+        ...
+
+    def cannot_go_on(self, reason: BaseException) -> None:
+        """End the process."""
+        ...
+
+
+class Traffic:
+    """The parts of one process that touch mail."""
+
+    def __init__(
+        self, config: Config, file: Path, process: Process, store: Store, watch: SealerWatch, owner: Owner
+    ) -> None:
+        self._config = config
+        self._file = file
+        self._process = process
+        self._store = store
+        self._watch = watch
+        self._owner = owner
+        self._incidents: Counter[str] = Counter()
+        self._worker: Worker | None = None
+        self.listeners: list[Listener] = []
+        self.reloader: Reloader
+
+    async def start(self) -> None:
+        """Bring it up. Raises CannotStart, StoreUnusable or PolicyError."""
+        config, roles = self._config, self._process.roles
+        policies = PolicyInForce(config.policy) if Role.WORKER in roles else None
+        vault = vault_key(config) if policies else None
+        public = vault.public_key() if vault else public_vault_key(config)
+        recorder = wiring.recorder(config, public, entropy)
+        heart = await self._heart(recorder, policies)
+
+        calls: dict[str, Call] = {}
+        if policies and vault:
+            books = self._books(recorder)
+            self._worker = self._start_worker(policies, books)
+            operations = Operations(self._store, books, now=now, changed=self._worker.wake)
+            if self._process.leads:
+                calls = {
+                    **queue_calls(operations),
+                    **story_calls(config.audit_directory, self._store, vault),
+                }
+        if Role.INGRESS in roles:
+            await self._open_listeners(recorder)
+        self.reloader = Reloader(self._file, policies, self.listeners, heart)
+        await self._answer({**calls, "reload": simple(self.reloader.reload)})
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Where it listens."""
+        return tuple(listener.address for listener in self.listeners)
+
+    def wake(self) -> None:
+        """Something may have become due, or may go again."""
+        if self._worker is not None:
+            self._worker.wake()
+
+    # ---- the parts -------------------------------------------------------------------------------------------------
+
+    def _books(self, recorder: Recorder) -> Books:
+        config = self._config
+        return Books(
+            self._store, recorder, wiring.schedule(config), wiring.notice_settings(config),
+            now=now, entropy=entropy, changed=self.wake,
+        )  # fmt: skip
+
+    async def _heart(self, recorder: Recorder, policies: PolicyInForce | None) -> Heart:
+        leads = self._process.leads and policies is not None
+        heart = Heart(self._store, recorder, self._incidents, now=now, fatal=self._owner.cannot_go_on)
+        if leads:
+            mark = RunningMark(self._store, now)
+            clean = await mark.set()
+            await heart.begin(clean=clean, version=__version__)
+            self._owner.on_stop("running mark", mark.clear)
+            self._owner.on_stop("heart", heart.end)
+        else:
+            heart.beat()
+            self._owner.on_stop("heart", heart.still)
+        if policies is not None:
+            await heart.policy(policies.loaded, None)
+        return heart
+
+    def _start_worker(self, policies: PolicyInForce, books: Books) -> Worker:
+        config, store = self._config, self._store
+        connections = wiring.pool(config)
+        prober = wiring.prober(config, policies, store, DnssecLog())
+        carrier = wiring.courier(config, connections, now)
+        worker = Worker(
+            store,
+            wiring.stages(config, store, policies, prober, carrier, books, now),
+            now=now,
+            setback=books.setback,
+            expired=books.hold_expired,
+            broken=self._owner.cannot_go_on,
+            resting=lambda: self._watch.trouble is not None,
+            limits=Limits(config.limits.messages, config.limits.memory),
+        )
+        working = asyncio.create_task(worker.run())
+
+        async def end() -> None:
+            cut = await worker.stop(0 if self._owner.broken else DRAIN)
+            await asyncio.gather(working, return_exceptions=True)
+            if cut:
+                log.warning(
+                    "deliveries were cut off; they may have arrived and are tried again", messages=cut
+                )
+            await prober.close()
+            await connections.close()
+
+        self._owner.on_stop("worker", end)
+        return worker
+
+    async def _open_listeners(self, recorder: Recorder) -> None:
+        config = self._config
+        intake = StoreIntake(
+            self._store,
+            recorder,
+            self._worker,
+            broken=self._owner.cannot_go_on,
+            refusal=lambda: self._watch.trouble,
+        )
+        for settings in config.listener:
+            listens = wiring.listener_settings(config, settings)
+            try:
+                listener = await open_listener(
+                    replace(listens, reuse_port=self._process.shares_ports),
+                    wiring.connectors(config),
+                    intake,
+                    clock=now,
+                    entropy=entropy,
+                    incidents=self._noted,
+                )
+            except (ListenerError, TlsFailure, ValueError) as error:
+                raise CannotStart(
+                    str(error), "`sealgate check` looks at all listeners and certificates"
+                ) from error
+            self.listeners.append(listener)
+        self._owner.on_stop("listeners", self._close_listeners)
+
+    async def _close_listeners(self) -> None:
+        await asyncio.gather(*(listener.close(LISTENER_GRACE) for listener in self.listeners))
+
+    async def _answer(self, calls: dict[str, Call]) -> None:
+        path = self._config.run_directory / control.socket_name(self._process)
+        server = await control.serve(path, calls)
+
+        async def end() -> None:
+            server.close()
+            path.unlink(missing_ok=True)
+
+        self._owner.on_stop("control socket", end)
+
+    def _noted(self, incident: Incident) -> None:
+        self._incidents[incident.kind.value] += 1
+        if incident.error is not None:
+            log.error(
+                "trouble at the door",
+                kind=incident.kind.value,
+                listener=incident.listener,
+                exc_info=incident.error,
+            )
+        else:
+            log.info(
+                "at the door",
+                kind=incident.kind.value,
+                listener=incident.listener,
+                ip=incident.ip,
+                detail=incident.detail,
+            )
