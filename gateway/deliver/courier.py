@@ -87,7 +87,8 @@ class Courier:
         got = await self._pool.take(hop, fresh=fresh)
         if isinstance(got, ConnectFailure):
             trip.saw_all(_unasked(hop.endpoint, got), outcome.of_connect(hop.endpoint, got))
-            if got.result is None or hop.plain or not hop.floor.admits_plain:
+            bound = hop.endpoint.dane is not None  # its owner demands TLS: nothing may go in the clear
+            if got.result is None or hop.plain or bound or not hop.floor.admits_plain:
                 return None
             return await self._approach(trip, msgspec.structs.replace(hop, plain=True))
         session = got.connection.session
@@ -169,7 +170,7 @@ class Courier:
             sight = msgspec.structs.replace(
                 sight,
                 octets=len(transaction.content),
-                sha256=await _sha256(transaction.content),
+                sha256=await _sha256(trip.message, transaction.content),
                 without_dsn=replies.without_dsn,
             )
         accepted = any(reply is not None and reply.code // 100 == 2 for reply in replies.rcpt)
@@ -193,7 +194,10 @@ def _unasked(endpoint: Endpoint, failure: ConnectFailure) -> Sight:
     return Sight(endpoint, failure.session, grade(failure.session) if known else None)
 
 
-async def _sha256(content: bytes) -> bytes:
+async def _sha256(message: ProtectedMessage, content: bytes) -> bytes:
+    """What left: as it was given to us, or changed for this hop."""
+    if message.sha256 and content is message.content:
+        return message.sha256
     if len(content) <= _HASH_APART:
         return hashlib.sha256(content).digest()
     return (await asyncio.to_thread(hashlib.sha256, content)).digest()

@@ -41,6 +41,7 @@ _SHORTFALLS = {
     "certificate-expired": ("4.7.5", "has a certificate that has expired"),
     "certificate-host-mismatch": ("4.7.5", "has a certificate for another name"),
     "validation-failure": ("4.7.5", "has a certificate that could not be verified"),
+    "tlsa-invalid": ("4.7.5", "has a certificate that its own DNS records (DANE) do not vouch for"),
 }
 
 

@@ -7,6 +7,7 @@ allowed, our own listeners always.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from itertools import chain, groupby, zip_longest
 
@@ -52,24 +53,30 @@ def plan(route: Route, bounds: Bounds, shuffle: Shuffle) -> Plan:
     ]
     if ours:  # a host as good as ourselves or worse would hand the message back (RFC 5321 section 5.1)
         hosts = [host for host in hosts if host.preference < min(ours)]
+    barred = [host.barred for host in hosts if host.barred is not None]
+    hosts = [host for host in hosts if host.barred is None]
     meant = route.source == "static"  # the configuration names it: that is permission enough
     reachable = [
         [address for address in _in_turns(host) if meant or may_reach(address, bounds)] for host in hosts
     ]
     shares = _shares([len(addresses) for addresses in reachable])
     endpoints = tuple(
-        Endpoint(host.name, address, host.port)
+        Endpoint(host.name, address, host.port, host.dane)
         for host, addresses, share in zip(hosts, reachable, shares, strict=True)
         for address in addresses[:share]
     )
+    if not endpoints and barred:
+        return Plan((), barred[0])
     return Plan(endpoints, None if endpoints else _nowhere(route, looped=bool(ours)))
 
 
+@lru_cache(maxsize=4096)
 def may_reach(address: str, bounds: Bounds) -> bool:
     """Whether a recipient's server may be there."""
     return Destinations(bounds.allowed).permits(address)
 
 
+@lru_cache(maxsize=4096)
 def _judged(address: str) -> IPv4Address | IPv6Address:
     """The address that packets go to: an IPv4 address in IPv6 clothes is judged as IPv4."""
     ip = ip_address(address)

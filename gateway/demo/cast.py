@@ -30,12 +30,13 @@ class Manner(StrEnum):
 
 
 class ServerPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One host. `certificate` None: no STARTTLS. `old_tls`: TLS 1.0 and nothing newer."""
+    """One host. `certificate` None: no STARTTLS. `old_tls`: TLS 1.0 and nothing newer. `dane`: DNS names its key."""
 
     name: str
     address: str
     certificate: CertificateKind | None = CertificateKind.GOOD
     old_tls: bool = False
+    dane: bool = False
     manner: Manner = Manner.ACCEPTS
 
     @property
@@ -43,6 +44,8 @@ class ServerPlan(msgspec.Struct, frozen=True, kw_only=True):
         """What this host proves to a sender that uses the TLS it offers. Below TLS 1.2 counts as none."""
         if self.certificate is None or self.old_tls or self.manner is Manner.REFUSES_STARTTLS:
             return TlsGrade.NONE
+        if self.dane:
+            return TlsGrade.DANE
         return TlsGrade.PKIX if self.certificate is CertificateKind.GOOD else TlsGrade.ENCRYPTED
 
 
@@ -89,17 +92,28 @@ SERVERS: tuple[ServerPlan, ...] = (
     ServerPlan(name="mx.bogus.example", address="127.53.0.25"),
     # The host to which the forged record points: whatever arrives here went to the forger.
     ServerPlan(name="forged.bogus.example", address="127.53.0.26", certificate=CertificateKind.SELF_SIGNED),
+    ServerPlan(
+        name="mx.dane.example", address="127.53.0.27", certificate=CertificateKind.SELF_SIGNED, dane=True
+    ),
+    ServerPlan(name="mx.wrongdane.example", address="127.53.0.28"),
     ServerPlan(name="mx.hospital.example", address="127.53.0.30"),  # the senders' own: notices come back here
 )
 
 _ADDRESSES = {server.name: server.address for server in SERVERS}
 
 
-def _zone(domain: str, *hosts: str, signing: Signing = Signing.UNSIGNED) -> ZoneSource:
+def _zone(
+    domain: str, *hosts: str, signing: Signing = Signing.UNSIGNED, more: tuple[str, ...] = ()
+) -> ZoneSource:
     """A domain whose mail goes to `hosts` in that order, all of them named in the domain itself."""
     mx = (f"@ MX {10 * place} {host}" for place, host in enumerate(hosts, 1))
     addresses = (f"{host} A {_ADDRESSES[f'{host}.{domain}']}" for host in hosts)
-    return ZoneSource(domain, (*mx, *addresses), signing)
+    return ZoneSource(domain, (*mx, *addresses, *more), signing)
+
+
+def _dane_zone(domain: str, key_of: str) -> ZoneSource:
+    """A signed domain that says which key its mail server has: that of the host `key_of`."""
+    return _zone(domain, "mx", signing=Signing.SIGNED, more=(f"_@PORT@._tcp.mx TLSA 3 1 1 @KEY {key_of}@",))
 
 
 ZONES: tuple[ZoneSource, ...] = (
@@ -127,6 +141,8 @@ ZONES: tuple[ZoneSource, ...] = (
         ),
         Signing.BOGUS,
     ),
+    _dane_zone("dane.example", "mx.dane.example"),
+    _dane_zone("wrongdane.example", "mx.dane.example"),  # as after a new key that nobody told the DNS of
     _zone("hospital.example", "mx", signing=Signing.SIGNED),
 )
 
@@ -177,6 +193,19 @@ PARTS: tuple[Part, ...] = (
         home="good.example",
     ),
     _held("ben@selfsigned.example", "the other's certificate is signed by nobody we trust", LetterKind.JOINT),
+    _part(
+        "vera@dane.example",
+        LetterKind.TEXT,
+        ("send", "tls", "dane", "delivered"),
+        "signed DNS names the server's key (DANE): no certificate authority is needed",
+        (TlsGrade.DANE, *_PROVED),
+    ),
+    _part(
+        "walt@wrongdane.example",
+        LetterKind.TEXT,
+        ("hold", None, None, "held"),
+        "signed DNS names another key than the server has: a good certificate does not outweigh that",
+    ),
     _held("cleo@wrongname.example", "the certificate is for another name"),
     _held("dan@expired.example", "the certificate expired"),
     _held("eve@tls10.example", "TLS 1.0 is below the policy's minimum, so it counts as none"),

@@ -7,14 +7,17 @@ What makes it the same internet after a restart (ports, authority, servers' and 
 
 from __future__ import annotations
 
+import hashlib
+import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.demo.ca import Authority, kept_key, open_authority
 from gateway.demo.cast import DNS_ADDRESS, SERVERS, ZONES, ServerPlan
@@ -23,6 +26,7 @@ from gateway.demo.resolver import Resolver, serve_dns
 from gateway.demo.zones import ZoneSource, serve_zone
 
 _ATTEMPTS = 50  # at finding a port that is free everywhere
+_KEY = re.compile(r"@KEY ([a-z0-9.-]+)@")
 
 
 class InternetError(Exception):
@@ -37,7 +41,7 @@ class Ports(msgspec.Struct, frozen=True):
 
 
 class Internet(msgspec.Struct, frozen=True, kw_only=True):
-    """A running internet: where things are, and what has arrived."""
+    """A running internet: where things are, and what has arrived. `contexts` are the servers' TLS by name."""
 
     folder: Path
     ports: Ports
@@ -45,6 +49,7 @@ class Internet(msgspec.Struct, frozen=True, kw_only=True):
     resolver: Resolver
     postbox: Postbox
     servers: tuple[ServerPlan, ...]
+    contexts: Mapping[str, ssl.SSLContext]
 
     @property
     def dns_server(self) -> str:
@@ -72,13 +77,12 @@ async def open_internet(
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     now = datetime.now(UTC)
     authority = open_authority(home, now)
-    resolver = Resolver(
-        (serve_zone(zone, kept_key(home / f"{zone.origin}.zone.key"), now) for zone in zones), silent
-    )
     contexts = {plan.name: _context(authority, home, plan, now) for plan in servers if plan.certificate}
     postbox = Postbox(home / "received")
     async with AsyncExitStack() as running:
-        ports = await _start(running, home, resolver, servers, contexts, postbox)
+        resolver, ports = await _start(
+            running, home, lambda port: _resolver(home, zones, port, now, silent), servers, contexts, postbox
+        )
         yield Internet(
             folder=home,
             ports=ports,
@@ -86,22 +90,24 @@ async def open_internet(
             resolver=resolver,
             postbox=postbox,
             servers=servers,
+            contexts=contexts,
         )
 
 
 async def _start(
     running: AsyncExitStack,
     home: Path,
-    resolver: Resolver,
+    resolve: Callable[[int], Resolver],
     servers: tuple[ServerPlan, ...],
     contexts: dict[str, ssl.SSLContext],
     postbox: Postbox,
-) -> Ports:
+) -> tuple[Resolver, Ports]:
     kept = home / "ports.json"
     fixed = msgspec.json.decode(kept.read_bytes(), type=Ports) if kept.exists() else None
     addresses = [plan.address for plan in servers]
     for _ in range(_ATTEMPTS):
         ports = fixed or Ports(_free_port(addresses), _free_port([DNS_ADDRESS]))
+        resolver = resolve(ports.smtp)
         try:
             async with AsyncExitStack() as starting:
                 await starting.enter_async_context(serve_dns(resolver, DNS_ADDRESS, ports.dns))
@@ -116,8 +122,38 @@ async def _start(
                 ) from taken
         else:
             kept.write_bytes(msgspec.json.encode(ports))
-            return ports
+            return resolver, ports
     raise InternetError("no port is free on all of the demo's addresses: stop other demos and try again")
+
+
+def _resolver(
+    home: Path, zones: tuple[ZoneSource, ...], port: int, now: datetime, silent: tuple[str, ...]
+) -> Resolver:
+    """The resolver with its zones. TLSA records need the port of the mail servers, and their keys."""
+
+    def filled(line: str) -> str:
+        return _KEY.sub(lambda host: _key_digest(home / f"{host[1]}.key"), line.replace("@PORT@", str(port)))
+
+    return Resolver(
+        (
+            serve_zone(
+                msgspec.structs.replace(
+                    zone,
+                    records=tuple(map(filled, zone.records)),
+                    forged=tuple(map(filled, zone.forged)),
+                ),
+                kept_key(home / f"{zone.origin}.zone.key"),
+                now,
+            )
+            for zone in zones
+        ),
+        map(filled, silent),
+    )
+
+
+def _key_digest(file: Path) -> str:
+    key = kept_key(file).public_key()
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def _free_port(addresses: Iterable[str]) -> int:

@@ -65,6 +65,12 @@ class Resolver:
         self._found: dict[_Key, _Found] = {}
         self.asked: deque[tuple[str, str]] = deque(maxlen=_REMEMBERED)  # (name, type) of the last questions
 
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """The keys of the signed zones, as records in text: what another validator would have to trust."""
+        anchored = [(origin, served.anchor) for origin, served in self._zones.items() if served.anchor]
+        return tuple(f"{origin} IN DNSKEY {anchor}" for origin, anchor in anchored)
+
     def respond(self, wire: bytes, *, tcp: bool = False) -> bytes | None:
         """The reply to one query message; None where silence is the reply (noise, or a silent name)."""
         try:

@@ -46,6 +46,8 @@ domains = ["@DOMAIN@"]
 
 [dns]
 servers = ["@DNS@"]               # the demo's own resolver, which checks signatures
+signed_name = "good.example"                   # what it has to vouch for, and what it has to withhold
+bogus_name = "bogus.example"
 timeout = "1s"
 lifetime = "3s"
 

@@ -1,6 +1,6 @@
 """The demo's DNS zones: made from a few lines of records, signed where their owner would have signed them.
 
-A bogus zone is signed and then changed: its MX record no longer fits its signature (RFC 4035 section 5.5).
+A bogus zone is signed and then changed: records no longer fit their signatures (RFC 4035 section 5.5).
 """
 
 from __future__ import annotations
@@ -31,11 +31,16 @@ class Signing(StrEnum):
 
 
 class ZoneSource(msgspec.Struct, frozen=True):
-    """A zone as its owner wrote it: master file lines without TTL and class ("@ MX 10 mx1"), names relative to it."""
+    """A zone as its owner wrote it: master file lines without TTL and class ("@ MX 10 mx1"), names relative to it.
+
+    `@PORT@` in them is the port of mail servers, `@KEY host@` the SHA-256 of that host's public key. `forged` are the
+    lines that stand in a bogus zone in place of the true records; by default its mail goes to the host `forged`.
+    """
 
     origin: str
     records: tuple[str, ...]
     signing: Signing = Signing.UNSIGNED
+    forged: tuple[str, ...] = ("@ MX 0 forged",)
 
 
 class ServedZone(msgspec.Struct, frozen=True):
@@ -61,7 +66,7 @@ def serve_zone(source: ZoneSource, key: ec.EllipticCurvePrivateKey, now: datetim
     begins = now - timedelta(hours=1)
     dns.dnssec.sign_zone(zone, keys=[(key, anchor)], inception=begins, expiration=begins + _SIGNATURE_LIFE)
     if source.signing is Signing.BOGUS:
-        _change_mx(zone)
+        _forge(zone, source.forged)
     return ServedZone(zone, anchor)
 
 
@@ -70,9 +75,12 @@ def _with_class(line: str) -> str:
     return f"{owner} IN {rest}"
 
 
-def _change_mx(zone: dns.zone.Zone) -> None:
-    """What a forger would do: mail is to go to another host, and the signature stays that of the true record."""
+def _forge(zone: dns.zone.Zone, lines: tuple[str, ...]) -> None:
+    """What a forger would do: other records, and the signatures stay those of the true ones."""
     assert zone.origin is not None
-    forged = dns.rdataset.from_text("IN", "MX", TTL, f"0 forged.{zone.origin}")
     with zone.writer() as change:
-        change.replace(zone.origin, forged)
+        for line in lines:
+            owner, kind, data = line.split(" ", 2)
+            name = dns.name.from_text(owner, zone.origin)
+            rdata = dns.rdata.from_text("IN", kind, data, zone.origin, relativize=False)
+            change.replace(name, dns.rdataset.from_rdata(TTL, rdata))

@@ -8,30 +8,40 @@ import msgspec
 
 from gateway.model.address import Address
 from gateway.model.problem import Problem
-from gateway.model.tls import TlsGrade, TlsSession
+from gateway.model.tls import Dane, TlsGrade, TlsSession
 
 
 class MxHost(msgspec.Struct, frozen=True):
-    """One next hop: `name` is the reference identifier for its certificate; lower `preference` is tried first."""
+    """One next hop: `name` is the reference identifier for its certificate; lower `preference` is tried first.
+
+    `barred` says why nothing may go there at the moment: whether it demands DANE could not be learned.
+    """
 
     name: str
     preference: int
     addresses: tuple[str, ...]
     port: int = 25
+    dane: Dane | None = None
+    barred: Problem | None = None
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Where mail for a domain goes. `source` is "mx", "implicit" (RFC 5321 section 5.1) or "static" (configuration)."""
+    """Where mail for a domain goes. `source` is "mx", "implicit" (RFC 5321 section 5.1) or "static" (configuration).
+
+    `secure`: only the domain or we ourselves can have named these hosts (signed DNS, configuration, address literal).
+    """
 
     hosts: tuple[MxHost, ...]
     source: str
+    secure: bool = False
 
 
 class HostPosture(msgspec.Struct, frozen=True, kw_only=True):
     """What one address of one host showed when it was last asked.
 
     `grade` is None where nothing could be learned (`problem` says why); that is not the same as `TlsGrade.NONE`,
-    which says that the host answered and offers no TLS.
+    which says that the host answered and offers no TLS. `fit` is False where nothing may go there, whatever a policy
+    allows: it does not show what its own DANE records promise.
     """
 
     host: str
@@ -41,6 +51,7 @@ class HostPosture(msgspec.Struct, frozen=True, kw_only=True):
     session: TlsSession | None = None
     problem: Problem | None = None
     result: str | None = None  # RFC 8460 section 4.3 result word
+    fit: bool = True
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +95,7 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known about one recipient at one moment.
 
     `undeliverable` is set where the domain provably takes no mail (null MX, NXDOMAIN); then there are no offers.
+    `dnssec` says whether signed answers could be told from others: "validated", or why not (`gateway.probe.trust`).
     """
 
     recipient: Address
@@ -95,3 +107,4 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     destination: str = ""  # the MX's provider, by the host's registered domain
     undeliverable: Problem | None = None
     best_seen: tuple[GradeSeen, ...] = ()
+    dnssec: str = ""

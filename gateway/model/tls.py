@@ -18,12 +18,44 @@ class TlsGrade(StrEnum):
     NONE = "none"
 
 
+class Dane(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
+    """What a host's owner published, signed, about its certificate (RFC 7672); it binds us whatever a policy says.
+
+    `records` are the TLSA RRset's octets, whole and sorted; `base` is the TLSA base domain, which is also the SNI.
+    `names` are those of which a certificate must carry one where a record names an issuer (DANE-TA). `mx_secure` says
+    that the host's own name came from signed DNS or from the configuration.
+    """
+
+    base: str
+    records: tuple[bytes, ...]
+    names: tuple[str, ...]
+    mx_secure: bool
+
+
+class DaneProof(msgspec.Struct, frozen=True, kw_only=True):
+    """How the chain of one handshake stands to `dane`: `matched` is the record that proves it, if one does.
+
+    `place` is that of the matched certificate in the chain as sent, None where the record itself brought it. With no
+    `usable` record at all TLS is demanded, and DANE proves nothing (RFC 7672 section 2.2).
+    """
+
+    dane: Dane
+    usable: int
+    matched: bytes | None = None
+    place: int | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether this host must not be given anything as it is."""
+        return self.usable > 0 and self.matched is None
+
+
 class TlsSession(msgspec.Struct, frozen=True, kw_only=True):
     """What one handshake showed. Evidence, not judgement: `gateway.wire.tls_grade` judges it.
 
     `chain` holds the peer's certificates in DER, leaf first, as sent. `trusted` says that the chain leads to a trusted
     root and is valid now; `name_matched` is the certificate's name that fits the reference identifier, or None.
-    `failure` is an RFC 8460 section 4.3 result word where the chain or the name failed, else None.
+    `failure` is an RFC 8460 section 4.3 result word where the proof in force (DANE, else chain and name) failed.
     """
 
     version: str  # "TLSv1.3"
@@ -36,6 +68,7 @@ class TlsSession(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None = None
     resumed: bool = False
     ocsp_staple: bytes | None = None
+    dane: DaneProof | None = None
 
 
 class TlsFloor(msgspec.Struct, frozen=True):

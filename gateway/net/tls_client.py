@@ -12,10 +12,10 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 import msgspec
-from cryptography import x509
 from OpenSSL import SSL, crypto
 
-from gateway.model.tls import TlsFloor, TlsSession
+from gateway.model.tls import Dane, TlsFloor, TlsSession
+from gateway.net.dane import dns_names, prove
 from gateway.wire.tls_name import match_name
 
 # Allow lists by profile: suites up to TLS 1.2 with OpenSSL's security level, and suites of TLS 1.3.
@@ -76,18 +76,22 @@ class TlsError(Exception):
 
 
 class TlsChannel:
-    """One TLS session between two octet streams. Every method may raise `TlsError`, after which it is of no use."""
+    """One TLS session between two octet streams. Every method may raise `TlsError`, after which it is of no use.
 
-    def __init__(self, tls: ClientTls, host: str) -> None:
+    With `dane` its base domain is the SNI (RFC 7672 section 8.1), and nothing below TLS 1.2 is spoken.
+    """
+
+    def __init__(self, tls: ClientTls, host: str, dane: Dane | None = None) -> None:
         self.session: TlsSession | None = None  # from the end of the handshake
         self.closed = False  # the peer said that no more will come
         self._host = host
-        self._sni = None if _is_ip(host) else host
+        self._dane = dane
+        self._sni = dane.base if dane is not None else None if _is_ip(host) else host
         self._errors: list[int] = []
         self._verified = False
         self._staple = b""
         self._connection = SSL.Connection(
-            _context(tls.ca_file, tls.min_version, tls.ciphers, _stamp(tls.ca_file))
+            _context(tls.ca_file, _oldest(tls, dane), tls.ciphers, _stamp(tls.ca_file))
         )
         self._connection.set_app_data(self)
         self._connection.set_connect_state()
@@ -167,7 +171,13 @@ class TlsChannel:
         sent = connection.get_peer_cert_chain() or []
         chain = tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, one) for one in sent[:_MOST_CHAIN])
         trusted = self._verified and not self._errors and bool(chain)
-        matched = match_name(_dns_names(chain[0]), self._host) if chain else None
+        matched = match_name(dns_names(chain[0]), self._host) if chain else None
+        failure = _failure(self._errors, trusted, matched)
+        proof = None
+        if self._dane is not None:
+            proof, broken = prove(self._dane, chain)
+            if proof.usable:  # then DANE alone decides (RFC 7672 section 2.2)
+                failure = broken
         return TlsSession(
             version=connection.get_protocol_version_name(),
             cipher=connection.get_cipher_name() or "",
@@ -176,8 +186,9 @@ class TlsChannel:
             chain=chain,
             trusted=trusted,
             name_matched=matched,
-            failure=_failure(self._errors, trusted, matched),
+            failure=failure,
             ocsp_staple=self._staple or None,
+            dane=proof,
         )
 
 
@@ -192,14 +203,8 @@ def _failure(errors: list[int], trusted: bool, matched: str | None) -> str | Non
     return "certificate-host-mismatch" if matched is None else None
 
 
-def _dns_names(certificate: bytes) -> list[str]:
-    """The subject's dNSNames (RFC 7817: never its common name); none where a stranger's encoding cannot be read."""
-    try:
-        extensions = x509.load_der_x509_certificate(certificate).extensions
-        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        return names.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, ValueError, TypeError):
-        return []
+def _oldest(tls: ClientTls, dane: Dane | None) -> str:
+    return tls.min_version if dane is None else max(tls.min_version, "1.2")
 
 
 def _is_ip(host: str) -> bool:

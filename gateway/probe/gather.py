@@ -7,7 +7,7 @@ what was not answered is `unknown`, never `none`; what was learned is used again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -23,6 +23,7 @@ from gateway.probe.memory import Memory, Recollection
 from gateway.probe.mx import Nowhere, Routed, Router, Unclear
 from gateway.probe.providers import continuity, registered_domain
 from gateway.probe.servers import Observe, Servers, ServerSettings, best_grade, proves
+from gateway.probe.trust import DnssecState
 
 
 class ProberSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +49,7 @@ class _Domain(msgspec.Struct, frozen=True, kw_only=True):
     postures: tuple[HostPosture, ...] = ()
     destination: str = ""
     undeliverable: Problem | None = None
+    dnssec: str = ""
 
 
 class _Keys(msgspec.Struct, frozen=True):
@@ -61,7 +63,10 @@ _NO_KEYS = _Keys((), ())
 
 
 class Prober:
-    """Answers what a recipient can receive. `observe` asks one address of one host for its posture."""
+    """Answers what a recipient can receive. `observe` asks one address of one host for its posture.
+
+    `dnssec` says at any moment whether signed answers can be told from others (`DnssecState`).
+    """
 
     def __init__(
         self,
@@ -71,12 +76,14 @@ class Prober:
         *,
         sources: Sequence[KeySource] = (),
         settings: ProberSettings | None = None,
+        dnssec: Callable[[], str] = str,
     ) -> None:
         self._settings = settings or ProberSettings()
         self._router = router
         self._servers = Servers(observe, self._settings.servers)
         self._recollection = Recollection(memory)
         self._sources = tuple(sources)
+        self._dnssec = dnssec
         self._domains: BoundedCache[str, _Domain] = BoundedCache(self._settings.remembered)
         self._keys: BoundedCache[Address, _Keys] = BoundedCache(self._settings.remembered)
         self._looking: dict[str, asyncio.Task[_Domain]] = {}
@@ -144,6 +151,11 @@ class Prober:
                     lasts = self._retry_after(failure, now)
                 case _:
                     assert_never(result)
+        facts = msgspec.structs.replace(facts, dnssec=self._dnssec())
+        if (
+            facts.dnssec == DnssecState.UNPROVED
+        ):  # as at a start before the resolver is up: DANE may show in a moment
+            lasts = min(lasts, self._settings.shortest)
         self._domains.put(domain, facts, now + lasts)
         return facts
 
@@ -151,7 +163,7 @@ class Prober:
         settings, route = self._settings, routed.route
         postures = await self._servers.look_at(route, now)
         best = best_grade(postures)
-        unknown = () if proves(best) else await self._silence(domain, postures, now)
+        unknown = await self._silence(domain, route, postures, now) if best is not TlsGrade.DANE else ()
         if not unknown:
             await self._recollection.works_again("smtp", domain, now)
         facts = _Domain(
@@ -168,13 +180,20 @@ class Prober:
         return facts, min((lasts, *(self._retry_after(failure, now) for failure in unknown)))
 
     async def _silence(
-        self, domain: str, postures: tuple[HostPosture, ...], now: datetime
+        self, domain: str, route: Route, postures: tuple[HostPosture, ...], now: datetime
     ) -> tuple[ProbeFailure, ...]:
-        """A host that did not answer might have shown more than the others; if none did, all is unknown."""
+        """A host that did not answer might have shown more than the others; if none did, all is unknown.
+
+        Where one has proved itself, only a host that demands DANE, or may do so, could show more.
+        """
         silent = [posture for posture in postures if posture.grade is None]
+        best = best_grade(postures)
+        if proves(best):
+            bound = {host.name for host in route.hosts if host.dane is not None or host.barred is not None}
+            silent = [posture for posture in silent if posture.host in bound]
         if not silent:
             return ()
-        methods = ("tls", "plain") if len(silent) == len(postures) else ("tls",)
+        methods = ("tls", "plain") if best is None else ("tls",)
         problem = silent[0].problem
         assert problem is not None
         return (await self._failure("smtp", methods, problem, domain, now),)
@@ -182,12 +201,16 @@ class Prober:
     async def _offers(
         self, domain: str, route: Route, best: TlsGrade | None, now: datetime
     ) -> tuple[Offer, ...]:
-        """Plain text is on offer wherever a server answers; whether it is ever taken is the policy's business."""
+        """Plain text is on offer wherever a server answers that does not demand TLS; whether it is ever taken is the
+        policy's business.
+        """
         if best is None:
             return ()
-        plain = Offer(method="plain", grade=TlsGrade.NONE.value, source="smtp")
+        plain: tuple[Offer, ...] = ()
+        if any(host.dane is None for host in route.hosts):
+            plain = (Offer(method="plain", grade=TlsGrade.NONE.value, source="smtp"),)
         if best is TlsGrade.NONE:
-            return (plain,)
+            return plain
         hosts = frozenset(host.name for host in route.hosts)
         tls = Offer(
             method="tls",
@@ -196,7 +219,7 @@ class Prober:
             mx_continuity=continuity(domain, route),
             mx_unchanged_since=await self._recollection.unchanged_since(domain, hosts, now),
         )
-        return tls, plain
+        return tls, *plain
 
     async def _failure(
         self, source: str, methods: tuple[str, ...], problem: Problem, key: str, now: datetime
@@ -235,4 +258,5 @@ def _capability(recipient: Address, domain: _Domain, keys: _Keys) -> Capability:
         postures=domain.postures,
         destination=domain.destination,
         undeliverable=domain.undeliverable,
+        dnssec=domain.dnssec,
     )

@@ -10,15 +10,17 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import dns.rdatatype
 import dns.rdtypes.ANY.MX
 import msgspec
+from msgspec.structs import replace
 
 from gateway.model.capability import MxHost, Route
 from gateway.model.problem import Problem
-from gateway.probe.dns import Answer, Found, NoData, NoName, Refused, Silent
+from gateway.probe.dane import Failed, Nothing, Published, demand
+from gateway.probe.dns import Answer, Bogus, Found, Lookup, NoData, NoName, Refused, Silent
 from gateway.wire.destinations import Destinations
 
 _MOST_HOSTS = 8  # a domain that lists more is served by its best
@@ -28,11 +30,10 @@ _NO_TTL = 3600  # seconds, for what does not come from DNS
 
 
 class Routed(msgspec.Struct, frozen=True, kw_only=True):
-    """A way. `ttl` says for how long, in seconds; `secure` that only the domain or we can have named its hosts."""
+    """A way. `ttl` says for how long, in seconds."""
 
     route: Route
     ttl: int
-    secure: bool
 
 
 class Nowhere(msgspec.Struct, frozen=True):
@@ -58,14 +59,6 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True):
     own_names: frozenset[str] = frozenset()
 
 
-class Lookup(Protocol):
-    """What a router needs of DNS."""
-
-    async def ask(self, name: str, rdtype: dns.rdatatype.RdataType) -> Answer:
-        """One answer to one question, within bounds of its own; never raises for what a server does."""
-        ...
-
-
 class _Host(msgspec.Struct, frozen=True, kw_only=True):
     """The addresses of one host, or why there are none."""
 
@@ -74,6 +67,7 @@ class _Host(msgspec.Struct, frozen=True, kw_only=True):
     gone: bool = False  # the name does not exist
     prohibited: tuple[str, ...] = ()  # addresses that it has and we must not use
     unclear: str = ""
+    answers: tuple[Answer, ...] = ()  # those that gave the addresses
 
 
 class Router:
@@ -96,10 +90,10 @@ class Router:
             case Found():
                 return await self._by_mx(domain, answer)
             case NoData():
-                return await self._implicit(domain, secure=answer.secure)
+                return await self._implicit(domain, secure=answer.secure)  # NODATA, signed or not
             case NoName():
                 return Nowhere(Problem("5.1.2", f"the domain {domain} does not exist", "NXDOMAIN, confirmed"))
-            case Refused() | Silent():
+            case Bogus() | Refused() | Silent():
                 return Unclear(_dns_trouble(domain, answer.detail))
             case _:
                 assert_never(answer)
@@ -113,9 +107,8 @@ class Router:
         if not found.addresses:  # our mistake, or our DNS: it bounces nobody's mail
             why = found.unclear or f"next hop {host} has no address"
             return Unclear(Problem("4.3.5", "the next hop cannot be found at the moment", why))
-        return Routed(
-            route=Route((MxHost(host, 0, found.addresses, port),), "static"), ttl=found.ttl, secure=True
-        )
+        hop, ttl = await self._demanding(MxHost(host, 0, found.addresses, port), found, (), secure=True)
+        return Routed(route=Route((hop,), "static", secure=True), ttl=ttl)
 
     def _literal(self, domain: str) -> RouteResult:
         text = domain.strip("[]")
@@ -126,7 +119,7 @@ class Router:
         if not self._destinations.permits(address):
             return Nowhere(_prohibited(domain, (address,)))
         hop = MxHost(address, 0, (address,), self._settings.port)
-        return Routed(route=Route((hop,), "implicit"), ttl=_NO_TTL, secure=True)
+        return Routed(route=Route((hop,), "implicit", secure=True), ttl=_NO_TTL)
 
     async def _by_mx(self, domain: str, answer: Found) -> RouteResult:
         listed = [
@@ -149,15 +142,19 @@ class Router:
         usable = sorted({entry for entry in better if _HOST_NAME.fullmatch(entry[1])})[:_MOST_HOSTS]
         permits = self._destinations.permits
         found = await asyncio.gather(*(self._addresses(name, permits) for _, name in usable))
-        hosts = tuple(
-            MxHost(name, preference, host.addresses, self._settings.port)
+        reachable = [
+            (MxHost(name, preference, host.addresses, self._settings.port), host)
             for (preference, name), host in zip(usable, found, strict=True)
             if host.addresses
-        )
-        if not hosts:
+        ]
+        if not reachable:
             return _no_host(domain, found)
-        ttl = min(answer.ttl, *(host.ttl for host in found))
-        return Routed(route=Route(hosts, "mx"), ttl=ttl, secure=answer.secure)
+        names = (domain, answer.canonical or domain) if answer.secure else ()
+        hops = await asyncio.gather(
+            *(self._demanding(hop, host, names, secure=answer.secure) for hop, host in reachable)
+        )
+        ttl = min(answer.ttl, *(host.ttl for host in found), *(ttl for _, ttl in hops))
+        return Routed(route=Route(tuple(hop for hop, _ in hops), "mx", answer.secure), ttl=ttl)
 
     async def _implicit(self, domain: str, *, secure: bool) -> RouteResult:
         """Without MX records the domain's own addresses count as its mail server (RFC 5321 section 5.1)."""
@@ -165,7 +162,23 @@ class Router:
         if not found.addresses:
             return _no_host(domain, (found,))
         hop = MxHost(domain, 0, found.addresses, self._settings.port)
-        return Routed(route=Route((hop,), "implicit"), ttl=found.ttl, secure=secure)
+        hop, ttl = await self._demanding(hop, found, (), secure=secure)
+        return Routed(route=Route((hop,), "implicit", secure), ttl=ttl)
+
+    async def _demanding(
+        self, hop: MxHost, found: _Host, names: Sequence[str], *, secure: bool
+    ) -> tuple[MxHost, int]:
+        """The host with what it demands of a connection (DANE), and for how long that counts."""
+        wanted = await demand(self._dns, hop.name, hop.port, found.answers, next_hops=names, mx_secure=secure)
+        match wanted:
+            case Published():
+                return replace(hop, dane=wanted.dane), min(found.ttl, wanted.ttl)
+            case Failed():
+                return replace(hop, barred=wanted.problem), found.ttl
+            case Nothing():
+                return hop, found.ttl
+            case _:
+                assert_never(wanted)
 
     async def _addresses(self, host: str, permits: Callable[[str], bool]) -> _Host:
         """IPv6 and IPv4 addresses in turn, so that neither family's failure blocks the other (RFC 8305's idea)."""
@@ -179,13 +192,14 @@ class Router:
         longest = max(map(len, families), default=0)
         known = [family[place] for place in range(longest) for family in families if place < len(family)]
         usable = tuple(address for address in known if permits(address))[:_MOST_ADDRESSES]
-        troubles = [answer.detail for answer in both if isinstance(answer, Refused | Silent)]
+        troubles = [answer.detail for answer in both if isinstance(answer, Bogus | Refused | Silent)]
         return _Host(
             addresses=usable,
             ttl=min((answer.ttl for answer in both if isinstance(answer, Found)), default=_NO_TTL),
             gone=all(isinstance(answer, NoName) for answer in both),
             prohibited=tuple(address for address in known if not permits(address)),
             unclear="; ".join(troubles) if troubles and not usable else "",
+            answers=both,
         )
 
     async def _surely(self, name: str, rdtype: dns.rdatatype.RdataType) -> Answer:

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.model.capability import HostPosture, MxHost, Route
 from gateway.model.problem import Problem
-from gateway.model.tls import TlsGrade
+from gateway.model.tls import Dane, TlsGrade
 from gateway.probe.cache import BoundedCache
 
 _WORTH = {grade: place for place, grade in enumerate(reversed(TlsGrade))}
@@ -24,7 +24,7 @@ _WORTH = {grade: place for place, grade in enumerate(reversed(TlsGrade))}
 Observe: TypeAlias = Callable[[MxHost, str, datetime], Coroutine[object, object, HostPosture]]
 
 _Target: TypeAlias = tuple[MxHost, str]
-_Key: TypeAlias = tuple[str, str, int]
+_Key: TypeAlias = tuple[str, str, int, Dane | None]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +46,14 @@ def proves(grade: TlsGrade | None) -> bool:
 
 
 def best_grade(postures: tuple[HostPosture, ...]) -> TlsGrade | None:
-    """The best that any host showed; None where none answered."""
-    return max((each.grade for each in postures if each.grade), key=_WORTH.__getitem__, default=None)
+    """The best that any host showed to which mail may go; None where there is none."""
+    return max(
+        (each.grade for each in postures if each.grade and each.fit), key=_WORTH.__getitem__, default=None
+    )
+
+
+def _may_show_more(proved: HostPosture, waiting: list[_Target]) -> bool:
+    return proved.grade is not TlsGrade.DANE and any(host.dane is not None for host, _ in waiting)
 
 
 class Servers:
@@ -59,9 +65,13 @@ class Servers:
         self._known: BoundedCache[_Key, HostPosture] = BoundedCache(settings.remembered)
 
     async def look_at(self, route: Route, now: datetime) -> tuple[HostPosture, ...]:
-        """The postures of the route's best hosts, in the order in which a delivery would try them."""
+        """The postures of the route's best hosts, in the order in which a delivery would try them.
+
+        A host that is barred is not asked: nothing may go there whatever it shows.
+        """
         targets = self._targets(route)
         found = {key: posture for key in map(_key, targets) if (posture := self._known.get(key, now))}
+        found |= {_key(target): _barred(target, now) for target in targets if target[0].barred is not None}
         asked = [target for target in targets if _key(target) not in found]
         if asked:
             settled = any(proves(posture.grade) for posture in found.values())
@@ -105,7 +115,10 @@ class Servers:
                     posture = task.result()
                     found[_key(tasks[task])] = posture
                     self._known.put(_key(tasks[task]), posture, now + self._lasts(posture))
-                    if proves(posture.grade):  # the rest is for the record
+                    if proves(posture.grade) and not _may_show_more(
+                        posture, [tasks[each] for each in pending]
+                    ):
+                        # the rest is for the record
                         ends = min(ends, loop.time() + self._settings.grace)
         finally:
             for task in pending:
@@ -121,7 +134,19 @@ class Servers:
 
 def _key(target: _Target) -> _Key:
     host, address = target
-    return host.name, address, host.port
+    return host.name, address, host.port, host.dane
+
+
+def _barred(target: _Target, now: datetime) -> HostPosture:
+    host, address = target
+    return HostPosture(
+        host=host.name,
+        address=address,
+        grade=None,
+        observed_at=now,
+        problem=host.barred,
+        result="dnssec-invalid",
+    )
 
 
 def _unanswered(target: _Target, now: datetime) -> HostPosture:

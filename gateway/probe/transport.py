@@ -1,7 +1,8 @@
 """Asks one address of one mail server what TLS it shows: connect, EHLO, STARTTLS, and leave before any mail.
 
 What the server showed is a posture with a grade: no STARTTLS, a final refusal of it, and a handshake that fails within
-the limits of version and ciphers we ask for all grade as `none`, each with its problem. What it did not tell us (no
+the limits of version and ciphers we ask for all grade as `none`, each with its problem. A host that demands DANE and
+does not show what it promises is not `fit` to be given anything, whatever its grade. What it did not tell us (no
 connection, no greeting, "TLS not available just now", a handshake that went silent) has no grade: that is unknown.
 """
 
@@ -23,6 +24,7 @@ _WEAK = {
     "certificate-expired": "the mail server's certificate has expired",
     "certificate-host-mismatch": "the mail server's certificate is for another name",
     "certificate-not-trusted": "nobody whom we trust vouches for the mail server's certificate",
+    "tlsa-invalid": "the mail server's certificate is not the one that its own DNS records (DANE) promise",
 }
 
 
@@ -36,7 +38,7 @@ class TlsObserver:
 
     async def observe(self, host: MxHost, address: str, now: datetime) -> HostPosture:
         """The posture, within the times of the settings. Never raises for what a peer does."""
-        endpoint = Endpoint(host.name, address, host.port)
+        endpoint = Endpoint(host.name, address, host.port, host.dane)
         posture, broke_off = await self._once(endpoint, now)
         if broke_off:
             # Many old servers hang up where they should say "protocol version"; so do overloaded ones. Twice is a no.
@@ -71,7 +73,8 @@ def _shown(endpoint: Endpoint, connection: SmtpConnection, now: datetime) -> Hos
         return _posture(endpoint, now, TlsGrade.NONE, _NOT_OFFERED, result="starttls-not-supported")
     seen = grade(session)
     problem = _weakness(session) if seen is TlsGrade.ENCRYPTED else None
-    return _posture(endpoint, now, seen, problem, session=session, result=session.failure)
+    fit = session.dane is None or not session.dane.failed
+    return _posture(endpoint, now, seen, problem, session=session, result=session.failure, fit=fit)
 
 
 def _failed(endpoint: Endpoint, failure: ConnectFailure, now: datetime) -> HostPosture:
@@ -83,7 +86,8 @@ def _failed(endpoint: Endpoint, failure: ConnectFailure, now: datetime) -> HostP
         private=f"{where} {failure.stage}: {failure.problem.private or failure.problem.public}",
     )
     grade_ = TlsGrade.NONE if no_tls else None
-    return _posture(endpoint, now, grade_, problem, session=failure.session, result=failure.result)
+    fit = endpoint.dane is None or not no_tls
+    return _posture(endpoint, now, grade_, problem, session=failure.session, result=failure.result, fit=fit)
 
 
 def _weakness(session: TlsSession) -> Problem:
@@ -99,6 +103,7 @@ def _posture(
     *,
     session: TlsSession | None = None,
     result: str | None = None,
+    fit: bool = True,
 ) -> HostPosture:
     return HostPosture(
         host=endpoint.host,
@@ -108,4 +113,5 @@ def _posture(
         session=session,
         problem=problem,
         result=result,
+        fit=fit,
     )

@@ -6,15 +6,19 @@ import msgspec
 
 from gateway.model.delivery import Reply
 from gateway.model.problem import Problem
-from gateway.model.tls import TlsSession
+from gateway.model.tls import Dane, TlsSession
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One address of one host. `host` is the name that its certificate must carry."""
+    """One address of one host. `host` is the name that its certificate must carry.
+
+    With `dane` TLS is a must, and what its records promise must be shown.
+    """
 
     host: str
     address: str
     port: int
+    dane: Dane | None = None
 
 
 class ConnectFailure(msgspec.Struct, frozen=True, kw_only=True):

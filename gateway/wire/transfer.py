@@ -9,6 +9,8 @@ import binascii
 import re
 from typing import NamedTuple
 
+import pybase64
+
 DECODE_LIMIT = 1 << 27  # octets of one encoded body; what is larger is not looked into
 
 _BROKEN_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\Z)")
@@ -54,7 +56,17 @@ def encode_quoted_printable(text: bytes) -> bytes:
 
 
 def _base64(raw: bytes) -> Decoded:
-    """The decoder skips whatever is not of the alphabet, fast; whether there was such a thing is counted beside it."""
+    """What keeps to the rules (the alphabet, padding at the end, blanks) is decoded strictly, which is fast.
+
+    For the rest the decoder skips whatever is not of the alphabet; whether there was such a thing is counted beside it.
+    """
+    try:
+        return Decoded(pybase64.b64decode(raw.translate(None, _BLANKS), validate=True))
+    except binascii.Error:
+        return _loose_base64(raw)
+
+
+def _loose_base64(raw: bytes) -> Decoded:
     rest = raw.translate(None, _ALPHABET)
     padding = rest.count(b"=")
     sound = (

@@ -27,6 +27,7 @@ from gateway.probe.dns import Dns
 from gateway.probe.gather import Prober
 from gateway.probe.mx import Router, RouteSettings
 from gateway.probe.transport import TlsObserver, observer_settings
+from gateway.probe.trust import ProofNames
 from gateway.wire.destinations import Destinations
 from tests.unit.probe.notebook import Notebook
 
@@ -43,7 +44,7 @@ async def prober(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prob
 
 
 def _router(internet: Internet) -> Router:
-    lookup = Dns([(DNS_ADDRESS, internet.ports.dns)])
+    lookup = Dns([(DNS_ADDRESS, internet.ports.dns)], names=ProofNames("good.example", "bogus.example"))
     return Router(lookup, Destinations([ip_network(NETWORK)]), RouteSettings(port=internet.ports.smtp))
 
 

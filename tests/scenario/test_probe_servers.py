@@ -22,6 +22,7 @@ from gateway.probe.dns import Dns
 from gateway.probe.gather import Prober
 from gateway.probe.mx import Router, RouteSettings
 from gateway.probe.transport import TlsObserver, observer_settings
+from gateway.probe.trust import ProofNames
 from gateway.wire.destinations import Destinations
 from tests.unit.probe.notebook import Notebook
 
@@ -48,7 +49,7 @@ def observer(
 @pytest_asyncio.fixture(loop_scope="module")
 async def prober(internet: Internet) -> AsyncIterator[Prober]:
     router = Router(
-        Dns([(DNS_ADDRESS, internet.ports.dns)]),
+        Dns([(DNS_ADDRESS, internet.ports.dns)], names=ProofNames("good.example", "bogus.example")),
         Destinations([ip_network(NETWORK)]),
         RouteSettings(port=internet.ports.smtp),
     )
@@ -74,6 +75,8 @@ def best(capability: Capability) -> str | None:
         ("good.example", "pkix", []),
         ("team.alias.example", "pkix", []),
         ("greylist.example", "pkix", []),
+        ("dane.example", "dane", []),
+        ("wrongdane.example", None, []),
         ("selfsigned.example", "encrypted", []),
         ("wrongname.example", "encrypted", []),
         ("expired.example", "encrypted", []),
@@ -108,6 +111,7 @@ async def test_domains_that_take_no_mail(prober: Prober, domain: str, status: st
 @pytest.mark.parametrize(
     ("domain", "result", "said"),
     [
+        ("wrongdane.example", "tlsa-invalid", "DANE"),
         ("selfsigned.example", "certificate-not-trusted", "nobody whom we trust"),
         ("wrongname.example", "certificate-host-mismatch", "another name"),
         ("expired.example", "certificate-expired", "expired"),
@@ -163,7 +167,8 @@ async def test_looking_leaves_no_mail_behind(prober: Prober, internet: Internet)
 async def test_every_living_server_grades_as_its_ground_truth(internet: Internet, plan: ServerPlan) -> None:
     host = MxHost(plan.name, 10, (plan.address,), internet.ports.smtp)
     posture = await observer(internet).observe(host, plan.address, NOW)
-    assert posture.grade is plan.truth
+    # DANE is asked of the DNS, which has no part in this.
+    assert posture.grade is (TlsGrade.ENCRYPTED if plan.dane else plan.truth)
 
 
 async def test_a_policy_that_allows_old_versions_sees_the_old_server(internet: Internet) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from tests.scenario.cli.conftest import Run
@@ -68,6 +69,19 @@ def test_a_key_that_others_can_read_is_refused(run: Run, site: Path, config: Pat
 
     assert checked.code == 3
     assert "chmod 600" in checked.out
+
+
+def test_a_resolver_that_nobody_can_believe_is_named(run: Run, config: Path) -> None:
+    text = config.read_text()
+    for servers, warned in (
+        ('servers = ["192.0.2.53"]', True),
+        ('servers = ["192.0.2.53"]\ntrusted = ["192.0.2.53"]', False),
+        ('servers = ["127.0.0.1:53"]', False),
+    ):
+        config.write_text(re.sub(r"^servers = .*$", servers, text, flags=re.MULTILINE))
+        checked = run("check", "--config", config)
+        assert checked.code == 0
+        assert ("DANE is off" in checked.out) is warned
 
 
 def test_everything_that_is_wrong_is_told_at_once(run: Run, site: Path, config: Path) -> None:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.deliver.plan import MOST_ADDRESSES, Bounds, may_reach, plan
 from gateway.model.capability import MxHost, Route
+from gateway.model.problem import Problem
+from gateway.model.tls import Dane
 
 OPEN = Bounds((ip_network("192.0.2.0/24"), ip_network("198.51.100.0/24"), ip_network("2001:db8::/32")))
 
@@ -104,6 +106,20 @@ def test_nowhere_to_go_says_why() -> None:
         )
         == "5.4.6"
     )
+
+
+def test_a_barred_host_is_not_tried_and_its_reason_is_told_where_there_is_no_other() -> None:
+    why = Problem("4.7.5", "it cannot be learned how it proves who it is")
+    barred = MxHost("a", 10, ("8.8.8.1",), barred=why)
+    assert tried(barred, MxHost("b", 20, ("8.8.8.2",))) == ["8.8.8.2"]
+    alone = plan(Route((barred,), "mx"), OPEN, keep)
+    assert (alone.endpoints, alone.problem) == ((), why)
+
+
+def test_what_a_host_demands_goes_with_its_endpoint() -> None:
+    dane = Dane(base="a", records=(b"\x03\x01\x01",), names=("a",), mx_secure=True)
+    (endpoint,) = plan(Route((MxHost("a", 10, ("8.8.8.1",), dane=dane),), "mx"), OPEN, keep).endpoints
+    assert endpoint.dane == dane
 
 
 def test_hosts_as_good_as_ourselves_or_worse_are_left_out() -> None:

@@ -49,7 +49,7 @@ async def test_mx_hosts_come_by_preference_with_their_addresses() -> None:
         ("mx2.example.org", 20, ("192.0.2.2",)),
     ]
     assert isinstance(result, Routed)
-    assert (result.route.source, result.ttl, result.secure) == ("mx", 120, False)
+    assert (result.route.source, result.ttl, result.route.secure) == ("mx", 120, False)
     assert {host.port for host in result.route.hosts} == {25}
 
 
@@ -58,7 +58,7 @@ async def test_signed_mx_records_are_secure() -> None:
         {(DOMAIN, "MX"): found("MX", "10 mx.example.org.", secure=True), ("mx.example.org", "A"): A1}
     )
     assert isinstance(result, Routed)
-    assert result.secure
+    assert result.route.secure
 
 
 async def test_null_mx_takes_no_mail() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gateway.model.tls import TlsFloor, TlsGrade, TlsSession
+from gateway.model.tls import Dane, DaneProof, TlsFloor, TlsGrade, TlsSession
 from gateway.wire.tls_grade import grade, meets
 from gateway.wire.tls_name import match_name
 
@@ -40,6 +40,40 @@ def test_floors() -> None:
     assert not meets(but(version="TLSv1.1"), VERIFIED)
     assert not meets(but(version="TLSv1.2"), TlsFloor((TlsGrade.PKIX,), "1.3"))
     assert not meets(but(version="unheard of"), VERIFIED)
+
+
+RECORD = bytes((3, 1, 1)) + bytes(32)
+
+
+def proved(*, mx_secure: bool = True, matched: bool = True, usable: int = 1) -> TlsSession:
+    """A session with nothing for it but what DANE says."""
+    dane = Dane(base="mx.example.org", records=(RECORD,), names=("mx.example.org",), mx_secure=mx_secure)
+    proof = DaneProof(dane=dane, usable=usable, matched=RECORD if matched else None)
+    return but(trusted=False, name_matched=None, dane=proof)
+
+
+def test_a_tlsa_record_proves_a_session_that_nobody_else_vouches_for() -> None:
+    assert grade(proved()) is TlsGrade.DANE
+    assert grade(proved(mx_secure=False)) is TlsGrade.PKIX
+    assert meets(proved(), VERIFIED)
+    assert meets(proved(), TlsFloor((TlsGrade.DANE,)))
+    assert meets(proved(), ANYTHING)
+    assert not meets(proved(mx_secure=False), TlsFloor((TlsGrade.DANE,)))
+    assert not meets(proved(), TlsFloor((TlsGrade.MTA_STS,)))
+
+
+def test_no_floor_is_low_enough_for_a_host_that_breaks_its_own_promise() -> None:
+    for floor in (VERIFIED, ENCRYPTED, ANYTHING):
+        assert not meets(proved(matched=False), floor)
+        good = msgspec.structs.replace(GOOD, dane=proved(matched=False).dane)
+        assert not meets(good, floor)
+
+
+def test_records_that_cannot_be_used_leave_the_judgement_to_the_certificate() -> None:
+    unusable = proved(matched=False, usable=0).dane
+    assert grade(msgspec.structs.replace(GOOD, dane=unusable)) is TlsGrade.PKIX
+    assert meets(msgspec.structs.replace(GOOD, dane=unusable), VERIFIED)
+    assert grade(proved(matched=False, usable=0)) is TlsGrade.ENCRYPTED
 
 
 @pytest.mark.parametrize(
