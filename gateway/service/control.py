@@ -90,7 +90,7 @@ async def _session(
 async def _respond(line: bytes, uid: int, calls: Mapping[str, Call]) -> dict[str, object]:
     try:
         request = msgspec.json.decode(line, type=_Request)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return {"problem": [f"the request is not understood: {error}"]}
     call = calls.get(request.call)
     if call is None:

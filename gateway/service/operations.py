@@ -102,8 +102,9 @@ class Operations:
 def after_action(progress: Progress, action: Action, now: datetime) -> Progress:
     """Where an errand stands after an operator's word. What was required of it stays required, but for `redecide`."""
     match action:
-        case "retry":
-            return replace(progress, state=State.QUEUED, due_at=now)
+        case "retry":  # now, and by whatever way comes first: what a server showed last time may have changed
+            standing = replace(progress.standing, refused=())
+            return replace(progress, state=State.QUEUED, due_at=now, standing=standing)
         case "redecide":
             return replace(progress, state=State.QUEUED, due_at=now, standing=Standing())
         case "release":

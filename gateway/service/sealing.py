@@ -120,7 +120,7 @@ class SealerWatch:
     def _seen(self) -> Problem | None:
         try:
             sign = msgspec.json.decode(self._sign.read_bytes(), type=_Sign)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return _trouble(f"the sealer gives no sign of life in {self._sign}")
         if sign.halted:
             return _trouble(f"the audit log is halted: {sign.halted}")

@@ -54,14 +54,20 @@ class Asking:
         if keys:
             answer.add_done_callback(partial(self._keys_carried, keys))
         if sealer.retired:
-            self.back.ask(b.Retire(tuple(sealer.retired)))
+            numbers = tuple(sealer.retired)
             sealer.retired.clear()
+            self.back.ask(b.Retire(numbers)).add_done_callback(partial(self._retired, numbers))
         sealer.grow_old()
         return answer
 
     def _keys_carried(self, keys: tuple[b.WrappedKey, ...], answer: asyncio.Future[Any]) -> None:
         if self.sealer is not None and not answer.cancelled() and answer.exception() is None:
             self.sealer.saved(keys)
+
+    def _retired(self, numbers: tuple[int, ...], answer: asyncio.Future[Any]) -> None:
+        """What could not be retired is tried again with a later change."""
+        if self.sealer is not None and (answer.cancelled() or answer.exception() is not None):
+            self.sealer.retired.extend(numbers)
 
     async def have_keys(self, blobs: Iterable[bytes]) -> None:
         for number in {int.from_bytes(blob[:8], "big") for blob in blobs}:
