@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -57,7 +57,7 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         raise KeyFileError(f"{path}: others may read or change the audit key; run: chmod 0600 {path}")
     try:
         private = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
         raise KeyFileError(f"{path}: the audit key is not an unencrypted PKCS #8 PEM file") from None
     if not isinstance(private, Ed25519PrivateKey):
         raise KeyFileError(f"{path}: the audit key is not an Ed25519 key")

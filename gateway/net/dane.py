@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryptography import x509
+from cryptography.exceptions import InternalError
 from OpenSSL import crypto
 
 from gateway.model.tls import Dane, DaneProof
@@ -20,6 +21,7 @@ _MOST_TRIES = 8  # at validating one chain
 
 # What reading the names of a stranger's certificate may raise; OpenSSL lets all of them through the handshake.
 _UNREADABLE = (
+    InternalError,
     x509.DuplicateExtension,
     x509.ExtensionNotFound,
     x509.InvalidVersion,

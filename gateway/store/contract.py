@@ -84,6 +84,9 @@ class StoreError(Exception):
         super().__init__(problem.private or problem.public)
         self.problem = problem
 
+    def __reduce__(self) -> tuple[type[StoreError], tuple[Problem]]:
+        return type(self), (self.problem,)  # else a copy would be made from the text
+
 
 class StoreUnavailable(StoreError):
     """Not now (451): nothing changed, nothing is lost."""

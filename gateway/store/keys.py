@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.serialization import (
@@ -100,7 +100,7 @@ def load_private_key(path: Path) -> X25519PrivateKey:
     pem = _read(path, _refuse_loose)
     try:
         private = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
         raise StoreUnusable(
             str(path), "this is not an unencrypted private key in PEM form", _ANOTHER
         ) from None
@@ -116,7 +116,7 @@ def load_public_key(path: Path) -> X25519PublicKey:
         return load_private_key(path).public_key()
     try:
         public = load_pem_public_key(pem)
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, InternalError):
         raise StoreUnusable(str(path), "this is not a key in PEM form", _ANOTHER) from None
     if not isinstance(public, X25519PublicKey):
         raise StoreUnusable(str(path), "this key is not an X25519 key", _ANOTHER)

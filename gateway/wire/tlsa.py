@@ -12,7 +12,7 @@ from hashlib import sha256, sha512
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
@@ -24,7 +24,7 @@ _DIGESTS = {_SHA256: sha256, _SHA512: sha512}
 _SIZES = {_SHA256: 32, _SHA512: 64}  # octets
 
 # What parsing or checking a stranger's certificate may raise.
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, InternalError, x509.InvalidVersion)
 
 
 class Tlsa(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import errno
 import random
 import shutil
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +66,10 @@ def _play(folder: Path, key: Path, seed: int, fault: Fault | None) -> Workload:
         machine = Machine(root, f"seed {seed} {fault}")
         machine.set_fault(fault)
         workload = Workload(machine, key, seed)
-        asyncio.run(_story(workload, root, key))
+        try:
+            asyncio.run(_story(workload, root, key))
+        except Exception as error:  # noqa: BLE001  (whatever comes out of the story is what is wrong with it)
+            workload.wrong.append("".join(traceback.format_exception(error)[-6:]))
         return workload
     finally:
         shutil.rmtree(root)
