@@ -14,8 +14,10 @@ TARGETS = all_targets()
 REGRESSIONS: tuple[tuple[str, bytes], ...] = (
     (  # an Ed448 or X448 identifier over a key of another length: an error that the library itself calls internal
         "key-file",
-        b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VvBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
-        b"-----END PRIVATE KEY-----\n",
+        (
+            b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VvBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
+            b"-----END PRIVATE KEY-----\n"
+        ),
     ),
     ("row", bytes.fromhex("0181a57374617465a671ef68756564")),  # a text in a row that is no UTF-8
     ("pattern", bytes.fromhex("0022224078")),  # an empty quoted local part
