@@ -85,7 +85,13 @@ class StoreIntake:
     def body_writer(self) -> BodyWriter:
         """Begin a body."""
         self._check_open()
-        return Body(self._store.body_writer(), self._broken)
+        try:
+            return Body(self._store.body_writer(), self._broken)
+        except StoreUnavailable as error:
+            raise IntakeUnavailable(error.problem) from error
+        except StoreBroken as error:
+            self._broken(error)
+            raise IntakeUnavailable(_BROKEN) from error
 
     async def accept(self, envelope: Envelope, body: BodyWriter) -> None:
         """Body, envelope, errands and the record are durable when it returns; then the worker has them."""

@@ -235,7 +235,11 @@ class Workload:
         envelope = self._envelope(content, self.chance.choice((1, 1, 1, 3)))
         record = self._recorder.received(envelope)
         progress = tuple(_queued(envelope) for _ in envelope.recipients)
-        body = store.body_writer()
+        try:
+            body = store.body_writer()
+        except StoreBroken as error:
+            self._trouble("begin a body", error)
+            raise Ended from error
         try:
             for start in range(0, len(content), 50_000):
                 await body.write(content[start : start + 50_000])
