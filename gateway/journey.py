@@ -86,21 +86,33 @@ class Stages:
     ledger: Ledger
 
 
+class Unsettled(Exception):
+    """Errands that met a bug or broken infrastructure: each as it stands on disk, with its own trouble.
+
+    The others of the message were carried all the same. One that stands at SENDING may have left already.
+    """
+
+    def __init__(self, troubles: Sequence[tuple[Work, Exception]]) -> None:
+        super().__init__(f"{len(troubles)} errands are unsettled, the first by: {troubles[0][1]!r}")
+        self.troubles = tuple(troubles)
+
+
 async def carry(works: Sequence[Work], stages: Stages) -> None:
     """Carry the errands of one message as far as they get today.
 
-    Raises ExceptionGroup when an errand met a bug or broken infrastructure; the others were carried all the same, and
-    the caller puts the unsettled ones back into the queue.
+    Raises Unsettled, for the caller to put those errands back into the queue; any other exception means that the
+    message could not even be read, and all of its errands stand as they did.
     """
     message = works[0].errand.envelope
     content = await stages.read(message)
     facts = await stages.classify(content, message)
 
     decided = await _each(_decide(work, facts, stages) for work in works)
+    troubles = [(work, bug) for work, bug in zip(works, decided, strict=True) if isinstance(bug, Exception)]
     departures = [one for one in decided if isinstance(one, Departure)]
-    sent = await _each(_send(group, content, stages) for group in travel_together(departures, facts))
-
-    _raise_together(message, [one for one in (*decided, *sent) if isinstance(one, Exception)])
+    troubles += await _send_all(departures, facts, content, stages)
+    if troubles:
+        raise Unsettled(troubles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +157,8 @@ async def foresee(envelope: Envelope, content: bytes, stages: Stages) -> Foresee
 async def depart(works: Sequence[Work], foreseen: Foreseen, stages: Stages) -> None:
     """Send what was foreseen and is on disk now. Raises as `carry` does."""
     departures = [Departure(work, *decided) for work, decided in zip(works, foreseen.decisions, strict=True)]
-    groups = travel_together(departures, foreseen.facts)
-    sent = await _each(_send(group, foreseen.content, stages) for group in groups)
-    _raise_together(works[0].errand.envelope, [one for one in sent if isinstance(one, Exception)])
+    if troubles := await _send_all(departures, foreseen.facts, foreseen.content, stages):
+        raise Unsettled(troubles)
 
 
 async def _decide(work: Work, facts: MessageFacts, stages: Stages) -> Departure | None:
@@ -164,17 +175,29 @@ async def _decide(work: Work, facts: MessageFacts, stages: Stages) -> Departure 
             assert_never(decision)
 
 
-async def _send(group: Sequence[Departure], content: bytes, stages: Stages) -> None:
+async def _send_all(
+    departures: Sequence[Departure], facts: MessageFacts, content: bytes, stages: Stages
+) -> list[tuple[Work, Exception]]:
+    """Send them, those together that can travel together; what became unsettled, and why."""
+    groups = list(travel_together(departures, facts))
+    sent = await _each(_send(group, content, stages) for group in groups)
+    troubles: list[tuple[Work, Exception]] = []
+    for group, result in zip(groups, sent, strict=True):
+        each = [result] * len(group) if isinstance(result, Exception) else result
+        troubles += [
+            (one.work, bug) for one, bug in zip(group, each, strict=True) if isinstance(bug, Exception)
+        ]
+    return troubles
+
+
+async def _send(group: Sequence[Departure], content: bytes, stages: Stages) -> list[Exception | None]:
     lead = group[0]
     protected = stages.protect(content, lead.work.errand.envelope, lead.decision)
     attempts = await stages.deliver(protected, group)
-    settled = await _each(
+    return await _each(
         stages.ledger.attempted(one.work, one.decision, one.capability, attempt)
         for one, attempt in zip(group, attempts, strict=True)
     )
-    bugs = [one for one in settled if isinstance(one, Exception)]
-    if bugs:
-        raise ExceptionGroup("settling", bugs)
 
 
 def travel_together(departures: Sequence[Departure], facts: MessageFacts) -> Iterator[Sequence[Departure]]:
@@ -206,11 +229,6 @@ async def _each(steps: Iterable[Coroutine[object, object, T]]) -> list[T | Excep
             return [bug]
     results = await asyncio.gather(*waiting, return_exceptions=True)
     return [_not_cancelled(result) for result in results]
-
-
-def _raise_together(message: Envelope, bugs: list[Exception]) -> None:
-    if bugs:
-        raise ExceptionGroup(f"message {message.id}", bugs)
 
 
 def _not_cancelled(result: T | BaseException) -> T | Exception:

@@ -6,8 +6,9 @@ notice that causes (`deliver.notice`) and what a leaf holds (`audit.recorder`); 
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import assert_never
@@ -32,10 +33,11 @@ from gateway.model.ids import message_id
 from gateway.model.problem import Problem
 from gateway.model.progress import FINAL, Progress, State, Work
 from gateway.policy import joined
-from gateway.store.contract import Corrupt, LeaseLost, NewMessage, Store
+from gateway.store.contract import Corrupt, LeaseLost, NewMessage, Store, StoreUnavailable
 from gateway.wire.header import split
 
 log = structlog.get_logger()
+_INSISTENCE = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between tries to write an outcome down
 _DAMAGED_HOLD = settlement.HELD_FOR
 _NO_HEADER = b"\r\n"  # of a message whose header can no longer be read
 
@@ -61,8 +63,10 @@ class Books:
         entropy: Callable[[int], bytes],
         changed: Callable[[], None],
         chance: Callable[[], float] = random.random,
+        insistence: Sequence[float] = _INSISTENCE,
     ) -> None:
         self._chance = chance
+        self._insistence = insistence
         self._store = store
         self._recorder = recorder
         self._schedule = schedule
@@ -91,9 +95,8 @@ class Books:
         record = self._recorder.decided(work.errand, facts, capability, decision, now, before)
         leaf = record.leaves[0].id
         if before.state is State.SENDING:  # nobody wrote down how that attempt ended: a crash came between
-            doubtful = replace(before, possibly_delivered=True)
-            record = self._recorder.unknown(work.errand, now, doubtful, before.decision) + record
-            before = doubtful
+            before, doubt = self._in_doubt(work, now)
+            record = doubt + record
         bound = replace(before, standing=joined(before.standing, decision), decision=leaf)
         match decision:
             case Send():
@@ -124,23 +127,35 @@ class Books:
         after = settlement.after_attempt(
             work.progress, attempt, work.errand.envelope, self._schedule, now, self._chance()
         )
+        # What the peer answered is known here alone: without it a second copy goes out.
+        for wait in self._insistence:
+            try:
+                await self._settle(work, after, record, attempt)
+            except StoreUnavailable:
+                await asyncio.sleep(wait)
+            else:
+                return
         await self._settle(work, after, record, attempt)
 
     # ---- endings and troubles ----------------------------------------------------------------------------------
 
     async def setback(self, work: Work, trouble: Exception) -> None:
-        """Trouble of our own: the errand goes back to the queue, or to an operator. Silent if it is settled already."""
+        """Trouble of our own: the errand goes back to the queue, or to an operator. Silent if it is settled already.
+
+        One that stands at SENDING goes back as doubtful: what became of that attempt could not be written down.
+        """
         now = self._now()
         errand = work.errand.id
         log.error("errand met trouble", errand=errand, exc_info=trouble)
+        before, record = work.progress, Record()
+        if before.state is State.SENDING:
+            before, record = self._in_doubt(work, now)
         if isinstance(trouble, Corrupt):
-            after = replace(
-                work.progress, state=State.HELD, due_at=now + _DAMAGED_HOLD, reason=trouble.problem
-            )
+            after = replace(before, state=State.HELD, due_at=now + _DAMAGED_HOLD, reason=trouble.problem)
         else:
-            after = settlement.after_setback(work.progress, self._schedule, now, self._chance())
+            after = settlement.after_setback(before, self._schedule, now, self._chance())
         try:
-            await self._settle(work, after, Record())
+            await self._settle(work, after, record)
         except LeaseLost:
             log.debug("settled before the trouble", errand=errand)
 
@@ -168,6 +183,11 @@ class Books:
         await self._store.commit(work.lease, work.progress, Record(), keep_lease=False)
 
     # ---- how ---------------------------------------------------------------------------------------------------
+
+    def _in_doubt(self, work: Work, now: datetime) -> tuple[Progress, Record]:
+        """An errand that was being sent, as possibly delivered, and the record that says so."""
+        doubtful = replace(work.progress, possibly_delivered=True)
+        return doubtful, self._recorder.unknown(work.errand, now, doubtful, doubtful.decision)
 
     async def _settle(
         self, work: Work, after: Progress, record: Record, attempt: DeliveryAttempt | None = None

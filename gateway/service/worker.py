@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Protocol
 
-from gateway.journey import Foreseen, Stages, carry, depart, foresee
+from gateway.journey import Foreseen, Stages, Unsettled, carry, depart, foresee
 from gateway.model.envelope import Envelope
 from gateway.model.progress import Lease, State, Work
 from gateway.store.contract import StoreBroken, StoreUnavailable
@@ -168,12 +168,14 @@ class Worker:
                     await self._expired(work)
             if due:
                 await carry(due, self._stages)
+        except Unsettled as unsettled:
+            await self._put_back(unsettled.troubles)
         except Exception as trouble:  # noqa: BLE001  (whatever it was: the errands go back, nothing is lost)
-            await self._put_back(works, trouble)
+            await self._put_back([(work, trouble) for work in works])
 
-    async def _put_back(self, works: Sequence[Work], trouble: Exception) -> None:
+    async def _put_back(self, troubles: Sequence[tuple[Work, Exception]]) -> None:
         try:
-            for work in works:
+            for work, trouble in troubles:
                 await self._setback(work, trouble)
         except StoreBroken as error:
             self._broken(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 
@@ -13,16 +14,18 @@ from msgspec.structs import replace
 from gateway.deliver.retry import Schedule
 from gateway.journey import Departure, Stages
 from gateway.model.address import Address
+from gateway.model.audit import Record
 from gateway.model.capability import Capability
 from gateway.model.decision import Because, Decision, Hold, Standing
 from gateway.model.delivery import DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Envelope, Errand
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
-from gateway.model.progress import State
+from gateway.model.progress import Lease, Progress, State
 from gateway.service.intake import FORESEEN, StoreIntake
 from gateway.service.ledger import Books, NoticeSettings
 from gateway.service.worker import Worker
+from gateway.store.contract import NewMessage, StoreFull
 from tests.fakes.store import MemoryStore
 from tests.unit.audit import world
 
@@ -30,12 +33,32 @@ CAROL = Address("carol", "clinic.example")
 HELD = Hold(problem=Problem("4.7.1", "held"), because=Because(policy="p", policy_hash="00"), expires_in=60)
 
 
+class FullStore(MemoryStore):
+    """Has no room for the first recipient's outcome, so many times; anything else fits."""
+
+    no_room_for = 0
+
+    async def commit(
+        self,
+        lease: Lease,
+        progress: Progress,
+        record: Record,
+        spawn: tuple[NewMessage, ...] = (),
+        *,
+        keep_lease: bool,
+    ) -> None:
+        if progress.state is State.DELIVERED and lease.errand.endswith(".0") and self.no_room_for:
+            self.no_room_for -= 1
+            raise StoreFull(Problem("4.3.1", "no room"))
+        await super().commit(lease, progress, record, spawn, keep_lease=keep_lease)
+
+
 class Gateway:
     """The worker and the way in over a store in memory; what the stages say is the test's."""
 
     def __init__(self) -> None:
-        self.store = MemoryStore()
-        self.known: set[Address] = {world.BOB, CAROL}
+        self.store = FullStore()
+        self.known = {world.BOB, CAROL}
         self.decisions: dict[Address, Decision] = {}
         self.trouble: Exception | None = None
         self.at_departure: list[tuple[State, int]] = []  # the errand's state and the leaves, as on disk
@@ -44,7 +67,7 @@ class Gateway:
         recorder = world.recorder()
         books = Books(
             self.store, recorder, Schedule(), NoticeSettings("gw1", world.ALICE),
-            now=lambda: world.START, entropy=bytes, changed=lambda: None,
+            now=lambda: world.START, entropy=bytes, changed=lambda: None, insistence=(0, 0),
         )  # fmt: skip
         self.stages = Stages(
             read=self.store.content,
@@ -147,3 +170,43 @@ async def test_otherwise_the_message_waits_its_turn(gateway: Gateway, why: str) 
     assert [row.progress.state for row in gateway.store.rows.values()] == [State.QUEUED] * 2
     await gateway.delivered.wait()
     assert gateway.at_departure[0][0] is State.SENDING  # its own transaction, before anything leaves
+
+
+async def _carried(gateway: Gateway) -> None:
+    """Wait until the worker has nothing in hand."""
+    await gateway.delivered.wait()
+    gateway.delivered.clear()
+    await gateway.worker.stop(grace=10)
+
+
+@pytest.mark.parametrize("way", ["foreseen", "its turn"])
+async def test_an_outcome_that_cannot_be_written_down_leaves_a_doubt(gateway: Gateway, way: str) -> None:
+    if way == "its turn":
+        gateway.known.clear()
+    gateway.store.no_room_for = 3
+    await gateway.take(world.BOB)
+    await _carried(gateway)
+
+    (row,) = gateway.store.rows.values()
+    assert (row.progress.state, row.progress.possibly_delivered) == (State.QUEUED, True)
+    assert _types(gateway) == ["message.received", "decision.made", "delivery.unknown"]
+
+
+async def test_a_neighbour_whose_outcome_is_written_down_is_not_in_doubt(gateway: Gateway) -> None:
+    gateway.store.no_room_for = 3
+    await gateway.take(world.BOB, Address("other", "clinic.example"))
+    await _carried(gateway)
+
+    assert len(gateway.sent) == 1  # one transaction for both
+    assert [row.progress.possibly_delivered for row in gateway.store.rows.values()] == [True]
+    assert Counter(_types(gateway))["delivery.attempt"] == 1
+
+
+async def test_an_outcome_waits_for_room(gateway: Gateway) -> None:
+    gateway.store.no_room_for = 2
+    await gateway.take(world.BOB)
+    await _carried(gateway)
+
+    assert gateway.store.rows == {}
+    assert len(gateway.sent) == 1
+    assert "delivery.unknown" not in _types(gateway)
