@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tests.crash.copies import copies_share
 from tests.crash.injection import inject_share, ways
 from tests.crash.kills import NOT_UP, ROUNDS, KillTally, kill_share
 from tests.crash.planted import EARLY, RECOVERIES
@@ -47,6 +48,7 @@ class Campaign:
         self.keep_in = str(keep_in)
         self.states = Tally()
         self.injected: Counter[str] = Counter()
+        self.copied: Counter[str] = Counter()
         self.tampered: Counter[str] = Counter()
         self.kills = KillTally()
         self.planted: list[tuple[str, str, str | None]] = []
@@ -65,6 +67,7 @@ class Campaign:
             self._plant()
             self._replay()
             self._inject()
+            self._copy()
             self._tamper()
             self._kill()
 
@@ -124,6 +127,20 @@ class Campaign:
         ]
         self._all("failing operations", len(chosen), shares, took)
 
+    def _copy(self) -> None:
+        count = self.wanted.faults // 5
+
+        def took(share: tuple[Counter[str], list[str]]) -> int:
+            self.copied += share[0]
+            self._broke(share[1])
+            return share[0]["stories"]
+
+        shares = [
+            self.pool.submit(copies_share, self.wanted.seed + at, min(20, count - at))
+            for at in range(0, count, 20)
+        ]
+        self._all("outcomes on a failing disk", count, shares, took)
+
     def _tamper(self) -> None:
         stories = min(50, max(2, self.wanted.states // 400))
 
@@ -182,6 +199,8 @@ class Campaign:
         table.add_row("  from stories", stories, "")
         for kind, count in sorted(self.injected.items()):
             table.add_row(f"failing operations, {kind}", f"{count:,}", "")
+        table.add_row("outcomes on a failing disk", f"{self.copied['stories']:,}", "")
+        table.add_row("  second copies, each marked unknown", f"{self.copied['second copies']:,}", "")
         table.add_row("damaged or restored logs", f"{self.tampered.total():,}", "")
         kills = self.kills
         table.add_row("SIGKILLs under load", f"{kills.kills:,}", str(len(kills.violations)))
