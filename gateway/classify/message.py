@@ -136,4 +136,5 @@ def _facts(
         visible=known.visible,
         readable=readable,
         unknown=unknown,
+        forwarded=envelope.forwarded,
     )

@@ -1,4 +1,4 @@
-"""Settings of the way in: where we listen, who may send through us and as whom, and how much we take."""
+"""Settings of the way in: where we listen, and how much we take. Who may send is in `connector`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from gateway.config.fields import (
-    AtLeastOne,
     Count,
     Duration,
     Fault,
     FaultsError,
     FilePath,
-    Fingerprint,
-    Host,
     Listen,
     Name,
-    Network,
-    PasswordHash,
     SecretFile,
     Section,
     Size,
@@ -80,64 +75,6 @@ class Listener(Section):
             if getattr(self, key) is None:
                 yield Fault(
                     (key,), f'is required with `tls = "{self.tls}"`', f'for example {key} = "certs/gw.pem"'
-                )
-
-
-class Connector(Section):
-    """Who may send through us, and as whom. A client that fits no connector can send nothing. At least one."""
-
-    name: Annotated[Name, Field(examples=["office"])]
-    """Its name in policies, logs and records."""
-    kind: Literal["smtp", "login"]
-    """`smtp` knows its client by network or client certificate; `login` by user name and password, under TLS only."""
-    domains: Annotated[tuple[Host, ...], AtLeastOne, Field(examples=[["hospital.example"]])]
-    """The sender domains it may use, in the envelope and in From. Everything else is refused."""
-    networks: Annotated[tuple[Network, ...], Field(examples=[["192.0.2.0/28"]])] = ()
-    """Where its clients connect from. For `login` optional: a further condition."""
-    client_certificates: Annotated[tuple[Fingerprint, ...], Field(examples=[["sha256:" + 32 * "5c"]])] = ()
-    """SHA-256 fingerprints of the TLS client certificates by which its clients are known. With `networks` as well, a
-    client must fit both."""
-    users: dict[str, PasswordHash] = Field(default_factory=dict, repr=False)
-    """For `login`: user names with their argon2id hashes, such as { scanner = "$argon2id$v=19$m=…" }."""
-    users_file: FilePath | None = Field(default=None, examples=["users.txt"])
-    """For `login`: a file with one `name:hash` a line, read with the configuration and added to `users`."""
-    null_sender: Literal["allow", "refuse"] = "refuse"
-    """Mail with the empty sender `<>`: delivery notices and automatic answers. From is checked all the same."""
-    long_lines: Literal["keep", "repair"] = "keep"
-    """Lines over 998 octets, which SMTP forbids and some servers refuse: `keep` sends them as they came, `repair` folds
-    header fields and encodes text again. Signatures made before may break."""
-    bare_newlines: Literal["reject", "normalize", "space"] = "reject"
-    """A CR or LF that stands alone, which servers read differently (SMTP smuggling): `reject` refuses the message,
-    `normalize` makes CRLF of it, `space` puts a space in its place. Signatures made before may break."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Connector:
-        if faults := tuple(self._faults()):
-            raise FaultsError(faults)
-        return self
-
-    def _faults(self) -> Iterator[Fault]:
-        if self.kind == "login":
-            if not self.users and self.users_file is None:
-                yield Fault(("kind",), 'is "login", and nobody can log in', "add `users` or `users_file`")
-        else:
-            for key in ("users", "users_file"):
-                if getattr(self, key):
-                    yield Fault(
-                        (key,), 'has no effect with `kind = "smtp"`', 'remove it, or set `kind = "login"`'
-                    )
-            if not self.networks and not self.client_certificates:
-                yield Fault(
-                    ("kind",),
-                    'is "smtp", and nothing says who its clients are',
-                    "add `networks` or `client_certificates`",
-                )
-        for index, network in enumerate(self.networks):
-            if network.prefixlen == 0:
-                yield Fault(
-                    ("networks", index),
-                    "is the whole Internet: with it this would be an open relay",
-                    "name the networks of your own mail servers",
                 )
 
 

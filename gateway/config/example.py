@@ -16,7 +16,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from gateway.config.accepting import Connector, Listener
+from gateway.config.accepting import Listener
+from gateway.config.connector import Connector
 from gateway.config.settings import Config
 
 WIDTH = 110

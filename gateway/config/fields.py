@@ -159,6 +159,36 @@ def parse_network(value: object) -> IpNetwork:
     )
 
 
+PROVIDERS = ("microsoft365", "google-workspace")
+
+
+def parse_client_network(value: object) -> IpNetwork | str:
+    """A network, or `@` with a provider's name: the addresses that it publishes."""
+    text = _text(value)
+    if not text.startswith("@"):
+        return parse_network(text)
+    if text[1:] not in PROVIDERS:
+        known = " or ".join(f'"@{name}"' for name in PROVIDERS)
+        raise ValueError(f"names no provider that is known here; write {known}")
+    return text
+
+
+def parse_guid(value: object) -> str:
+    """A directory (tenant) id as Microsoft shows it, in lower case."""
+    text = _text(value).lower()
+    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+        raise ValueError('must be a tenant id, such as "84df9e7f-e9f6-40af-b435-0123456789ab"')
+    return text
+
+
+def parse_header_name(value: object) -> str:
+    """A header field's name that nothing else in mail uses."""
+    text = _text(value)
+    if not re.fullmatch(r"[Xx]-[A-Za-z0-9-]{1,60}", text):
+        raise ValueError("must be the name of a header field that begins with X-")
+    return text
+
+
 def parse_mailbox(value: object) -> Address:
     local, at, domain = _text(value).rpartition("@")
     if not at or not re.fullmatch(r"[^\s@<>\"()\[\],;:\\\x00-\x20\x7f]{1,64}", local):
@@ -253,6 +283,9 @@ Resolver = Annotated[Endpoint, PlainValidator(parse_resolver), PlainSerializer(s
 NextHop = Annotated[Endpoint, PlainValidator(parse_next_hop), PlainSerializer(str)]
 Ip = Annotated[IpAddress, PlainValidator(parse_ip), PlainSerializer(str)]
 Network = Annotated[IpNetwork, PlainValidator(parse_network), PlainSerializer(str)]
+ClientNetwork = Annotated[IpNetwork | str, PlainValidator(parse_client_network), PlainSerializer(str)]
+Guid = Annotated[str, PlainValidator(parse_guid)]
+HeaderName = Annotated[str, PlainValidator(parse_header_name)]
 Fingerprint = Annotated[bytes, PlainValidator(parse_fingerprint), PlainSerializer(bytes.hex)]
 PasswordHash = Annotated[str, PlainValidator(parse_password_hash)]
 FilePath = Annotated[Path, PlainValidator(_path), PlainSerializer(str)]

@@ -11,7 +11,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.accepting import Connector, Limits, Listener
+from gateway.config.accepting import Limits, Listener
+from gateway.config.connector import Connector
 from gateway.config.fields import AtLeastOne, Fault, FaultsError, FilePath, Host, Mailbox, Section
 from gateway.config.keeping import Audit, Keys, Logging, Service, Store
 from gateway.config.sending import Delivery, Dns, Tls

@@ -11,6 +11,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+import msgspec
+
 from gateway.model.address import Address
 from gateway.wire.address import AddressError, parse_domain
 from gateway.wire.header import Field, HeaderError, decode_text, mailboxes
@@ -23,13 +25,24 @@ class AuthorError(ValueError):
     """A message whose author is missing or in doubt. The text says why, and may be shown to the client."""
 
 
-def claimed_authors(fields: Iterable[Field]) -> tuple[Address, ...]:
-    """Every address that the message gives as its author or sender: From, Sender, Resent-From, Resent-Sender.
+class Authors(msgspec.Struct, frozen=True):
+    """Everyone whom a message gives as its author or sender.
+
+    `written` are From's; `others` those of Sender, Resent-From and Resent-Sender.
+    """
+
+    written: tuple[Address, ...]
+    others: tuple[Address, ...] = ()
+
+
+def claimed_authors(fields: Iterable[Field]) -> Authors:
+    """Every address that the message gives as its author or sender.
 
     Addresses that stand in a From's display name or comment count as well, for many programs show nothing else; their
     local part is of no interest and left out. Raises AuthorError.
     """
     authors: list[Address] = []
+    others: list[Address] = []
     seen = 0
     senders = 0
     for field in fields:
@@ -39,14 +52,14 @@ def claimed_authors(fields: Iterable[Field]) -> tuple[Address, ...]:
             authors += _shown(field)
         elif field.name in CLAIMS:
             senders += field.name == "sender"
-            authors += _parse(field)
+            others += _parse(field)
     if seen != 1:
         raise AuthorError(
             "the message has no From field" if not seen else "the message has more than one From field"
         )
     if senders > 1:
         raise AuthorError("the message has more than one Sender field")
-    return tuple(authors)
+    return Authors(tuple(authors), tuple(others))
 
 
 def _parse(field: Field) -> tuple[Address, ...]:

@@ -2,21 +2,23 @@
 
 The one rule: a client's right to relay is its connector's (by network, client certificate or login) and holds only for
 that connector's sender domains, in the envelope and in From. An address range alone is never the right to send as
-anybody: the servers of the large providers carry mail of strangers too.
+anybody: the servers of the large providers carry mail of strangers too, so their customers prove themselves with each
+message (`tenant`). What the header decides is in `binding`.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
+from gateway.ingress.tenant import TenantProof
 from gateway.model.address import Address
 from gateway.wire.smtp_server_actions import Refused
 from gateway.wire.smtp_server_data import Newlines
 
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 RELAY_DENIED = Refused(550, "5.7.1", "relaying denied: this client may not send through this gateway")
 _TLS_FIRST = Refused(530, "5.7.0", "must issue a STARTTLS command first")
@@ -38,16 +40,20 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
 
     Kind `smtp` is proved by `networks` (CIDR) or `certificates` (SHA-256 of the client's certificate in DER, lower-case
     hex); where both are given, both must hold. Kind `login` is proved by one of `users`, and from `networks` only where
-    any are given. `domains` are exact, as lower-case A-labels. A null sender still needs a From of these domains.
+    any are given. Kind `tenant` shows its provider by `networks` or `certificates`, under TLS, and each of its messages
+    shows the tenant. `domains` are exact, as lower-case A-labels. A null sender still needs a From of these domains;
+    `automatic` is for notices and automatic answers only. `forwarded` is what becomes of a From of other domains.
     """
 
     name: str
-    kind: str  # smtp | login
+    kind: str  # smtp | login | tenant
     domains: tuple[str, ...]
     networks: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
     users: tuple[User, ...] = ()
-    null_sender: str = "refuse"  # allow | refuse
+    null_sender: str = "refuse"  # allow | automatic | refuse
+    forwarded: str = "refuse"  # refuse | hold | portal
+    tenant: TenantProof | None = None
     bare_newlines: Newlines = Newlines.REJECT
     require_tls: bool = False
 
@@ -80,6 +86,7 @@ class Connectors:
         self.all = tuple(connectors)
         if len({each.name for each in self.all}) != len(self.all):
             raise ValueError("two connectors have the same name")
+        self.domains = frozenset(domain for each in self.all for domain in each.domains)
         self._networks = {each.name: tuple(map(ipaddress.ip_network, each.networks)) for each in self.all}
 
     @property
@@ -88,16 +95,25 @@ class Connectors:
 
     @property
     def wants_certificates(self) -> bool:
-        return any(each.certificates for each in self.all)
+        """Whether clients are asked for one: as a condition, or to be recorded with what a tenant's mail shows."""
+        return any(each.certificates or each.tenant for each in self.all)
+
+    @property
+    def secret_headers(self) -> frozenset[str]:
+        """Fields that go no further, whoever's message they stand in."""
+        return frozenset(
+            each.tenant.secret_header for each in self.all if each.tenant and each.tenant.secret_header
+        )
 
     def standing(self, peer: Peer) -> Standing:
         """Which connectors the peer falls under."""
         ip = _address(peer.ip)
-        near = [each for each in self.all if self._near(each, ip)]
-        mine = tuple(each for each in near if _proved(each, peer))
+        inside = {each.name for each in self.all if self._inside(each, ip)}
+        near = [each for each in self.all if each.name in inside or _known_anywhere(each)]
+        mine = tuple(each for each in near if _proved(each, peer, inside))
         if mine:
             return Standing(mine)
-        if not peer.tls and any(_proved(each, peer, tls=True) for each in near):
+        if not peer.tls and any(_proved(each, peer, inside, tls=True) for each in near):
             return Standing((), _TLS_FIRST)
         if peer.user is None and any(each.kind == "login" for each in near):
             return Standing((), _LOGIN_FIRST if peer.tls else _TLS_FIRST)
@@ -105,11 +121,17 @@ class Connectors:
             return Standing((), _TLS_FIRST)
         return Standing(())
 
-    def _near(self, connector: Connector, ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-        networks = self._networks[connector.name]
-        if not networks:
-            return connector.kind == "login" or bool(connector.certificates)
-        return any(ip in network for network in networks if network.version == ip.version)
+    def _inside(self, connector: Connector, ip: _Address) -> bool:
+        return any(
+            ip in network for network in self._networks[connector.name] if network.version == ip.version
+        )
+
+
+def _known_anywhere(connector: Connector) -> bool:
+    """Whether a client may come from outside the connector's networks."""
+    if connector.kind == "tenant":
+        return bool(connector.certificates)
+    return not connector.networks and (connector.kind == "login" or bool(connector.certificates))
 
 
 def admit(standing: Standing, sender: Address | None) -> tuple[Connector, ...] | Refused:
@@ -117,7 +139,7 @@ def admit(standing: Standing, sender: Address | None) -> tuple[Connector, ...] |
     if not standing.connectors:
         return standing.otherwise
     if sender is None:
-        found = tuple(each for each in standing.connectors if each.null_sender == "allow")
+        found = tuple(each for each in standing.connectors if each.null_sender != "refuse")
         return found or Refused(550, "5.7.1", "relaying denied: this client may not send with a null sender")
     found = tuple([each for each in standing.connectors if each.owns(sender)])
     return found or Refused(550, "5.7.1", "relaying denied: this client may not send for the sender's domain")
@@ -131,14 +153,9 @@ def newline_rule(connectors: tuple[Connector, ...]) -> Newlines:
     return rules.pop() if len(rules) == 1 else Newlines.REJECT
 
 
-def bind(connectors: tuple[Connector, ...], authors: Iterable[Address]) -> Connector | None:
-    """The first connector that owns every author."""
-    claimed = tuple(authors)
-    return next((each for each in connectors if all(map(each.owns, claimed))), None)
-
-
-def _proved(connector: Connector, peer: Peer, *, tls: bool = False) -> bool:
-    """Whether the peer (or the peer under TLS) has shown what the connector asks for, its network apart."""
+def _proved(connector: Connector, peer: Peer, inside: Collection[str], *, tls: bool = False) -> bool:
+    """Whether the peer (or the peer under TLS) has shown what the connector asks for; `inside` are the names of the
+    connectors in whose networks it is."""
     if connector.require_tls and not (peer.tls or tls):
         return False
     if connector.kind == "login":
@@ -147,10 +164,13 @@ def _proved(connector: Connector, peer: Peer, *, tls: bool = False) -> bool:
         )
     if peer.user is not None:
         return False  # whoever logs in is that user, and no longer a machine of that network
-    return not connector.certificates or peer.certificate in connector.certificates
+    known = peer.certificate in connector.certificates
+    if connector.kind == "tenant":
+        return known or connector.name in inside
+    return known or not connector.certificates
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _address(text: str) -> _Address:
     ip = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         return ip.ipv4_mapped

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.ingress.connector import Connectors
+from gateway.ingress.header_gate import HeaderRules, header_rules
 from gateway.ingress.intake import Incident, IncidentKind, Incidents, Intake
 from gateway.ingress.login import LoginCheck
 from gateway.ingress.settings import ListenerSettings
@@ -46,6 +47,7 @@ class Door:
         self.connectors = connectors
         self.tls: ServerTls | None = None
         self.dialogue = self._dialogue_settings()
+        self.header_rules = self._header_rules()
         self.load_tls()
         self.intake = intake
         self.clock = clock
@@ -66,6 +68,7 @@ class Door:
         asked = self.connectors.wants_certificates
         self.connectors = connectors
         self.dialogue = self._dialogue_settings()
+        self.header_rules = self._header_rules()
         if connectors.wants_certificates != asked:
             self.load_tls()
 
@@ -88,6 +91,10 @@ class Door:
             starttls=settings.tls == "starttls",
             auth=bool(self.connectors.logins) and settings.tls != "off",
         )
+
+    def _header_rules(self) -> HeaderRules:
+        marks = any(each.tenant for each in self.connectors.all)
+        return header_rules(self.settings.hostname, self.connectors.secret_headers, marks=marks)
 
     # ---------------------------------------------------------------------------------------------------- guests
 

@@ -41,6 +41,7 @@ _BROKEN = Refused(451, "4.3.0", "internal trouble; try again later")
 _LOGIN_BROKEN = Refused(454, "4.7.0", "internal trouble; try again later")
 _ACCEPTED = Accepted()
 _MAIL_ACCEPTED = {rule: MailAccepted(rule) for rule in Newlines}
+_ONE_NOTICE = Refused(550, "5.7.1", "a notice or automatic answer goes to one recipient")
 _NO_POSTMASTER = Refused(550, "5.1.1", "no postmaster is set up here; name a domain")
 
 
@@ -206,6 +207,12 @@ class Session:
 
     def _open_body(self, mail: MailCommand, recipients: tuple[Recipient, ...]) -> Event:
         door = self._door
+        if (
+            mail.sender is None
+            and len(recipients) > 1
+            and not any(each.null_sender == "allow" for each in self._candidates)
+        ):
+            return _ONE_NOTICE
         try:
             body = door.intake.body_writer()
         except IntakeUnavailable as error:
@@ -216,8 +223,10 @@ class Session:
             message=door.new_message_id(now),
             hostname=door.settings.hostname,
             header_limit=door.settings.header_limit,
+            header_rules=door.header_rules,
             client=self._client(),
             connectors=self._candidates,
+            ours=door.connectors.domains,
             mail=mail,
             recipients=self._unique(recipients),
             body=body,

@@ -8,13 +8,21 @@ from datetime import datetime
 import msgspec
 
 from gateway.ingress.author import AuthorError
-from gateway.ingress.connector import Connector, bind
-from gateway.ingress.header_gate import HeaderCollector, judge_header
+from gateway.ingress.binding import Bound, Lack, bind
+from gateway.ingress.connector import Connector
+from gateway.ingress.header_gate import HeaderCollector, HeaderRules, is_automatic, judge_header
 from gateway.ingress.intake import BodyWriter, IncidentKind, Intake, IntakeUnavailable
 from gateway.ingress.received import received_field
 from gateway.model.envelope import Client, Envelope, Recipient
 from gateway.model.problem import Problem
+from gateway.wire.control_header import remove_control_fields
 from gateway.wire.smtp_server_actions import MailCommand, Refused
+
+_INCIDENTS = {
+    Lack.AUTHOR: IncidentKind.AUTHOR_REFUSED,
+    Lack.NOTICE: IncidentKind.RELAY_DENIED,
+    Lack.TENANT: IncidentKind.TENANT_REFUSED,
+}
 
 
 class Submission:
@@ -29,8 +37,10 @@ class Submission:
         message: str,
         hostname: str,
         header_limit: int,
+        header_rules: HeaderRules,
         client: Client,
         connectors: tuple[Connector, ...],
+        ours: frozenset[str],
         mail: MailCommand,
         recipients: tuple[Recipient, ...],
         body: BodyWriter,
@@ -41,8 +51,11 @@ class Submission:
         self.incident: IncidentKind | None = None
         self.backlog = 0  # octets that were added and are not written yet
         self._hostname = hostname
+        self._rules = header_rules
         self._client = client
+        self._forwarded = ""
         self._connectors = connectors
+        self._ours = ours
         self._mail = mail
         self._recipients = recipients
         self._now = now
@@ -123,20 +136,29 @@ class Submission:
     def _open(self, block: bytes, rest: bytes) -> None:
         """The header is complete: judge it, and put our field on top."""
         self._collector = None
-        judged = judge_header(block)
+        judged = judge_header(block, self._rules)
         if isinstance(judged, AuthorError):
             self._refuse(Refused(550, "5.7.1", str(judged)), IncidentKind.AUTHOR_REFUSED)
             return
         if isinstance(judged, Refused):
             self._refuse(judged, IncidentKind.LOOP)
             return
-        authors, header = judged
-        connector = bind(self._connectors, authors)
-        if connector is None:
-            text = "the message claims an author (From or Sender) for whose domain this client may not send"
-            self._refuse(Refused(550, "5.7.1", text), IncidentKind.AUTHOR_REFUSED)
+        null_sender = self._mail.sender is None
+        found = bind(
+            self._connectors,
+            judged,
+            self._ours,
+            null_sender=null_sender,
+            automatic=null_sender and is_automatic(block),
+        )
+        if not isinstance(found, Bound):
+            self._refuse(Refused(550, "5.7.1", found.text), _INCIDENTS[found.lack])
             return
-        self._client = msgspec.structs.replace(self._client, connector=connector.name)
+        header = judged.block
+        if found.forwarded:
+            self._forwarded = found.forwarded
+            header = remove_control_fields(header)  # words to us that somebody outside wrote
+        self._client = msgspec.structs.replace(self._client, connector=found.connector.name)
         trace = received_field(
             self._client,
             hostname=self._hostname,
@@ -170,6 +192,7 @@ class Submission:
             body_type=mail.body_type,
             smtputf8=mail.smtputf8,
             requiretls=mail.requiretls,
+            forwarded=self._forwarded,
         )
 
 

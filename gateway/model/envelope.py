@@ -42,6 +42,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     lines, not dot-stuffed, our Received field on top. `ret` and `envid` are RFC 3461 parameters as sent (envid: xtext
     undecoded).
     `stream` separates kinds of traffic; `origin` is "relayed" for clients' mail and "notice" for mail that we compose.
+    `forwarded` is "" or, for mail that somebody outside wrote and our own server passed on, "hold" or "portal".
     """
 
     id: str
@@ -58,6 +59,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     requiretls: bool = False
     stream: str = "default"
     origin: str = "relayed"
+    forwarded: str = ""
 
 
 class Errand(msgspec.Struct, frozen=True):

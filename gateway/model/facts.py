@@ -47,7 +47,7 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     lower-case words in brackets at the start of the subject. `labels` are (kind, value) pairs, e.g.
     ("header:x-sealgate", "encrypt"). `unknown` names the conditions whose answer could not be found
     ("attachment", "detects:phi-us", "group:staff"). A message that cannot be parsed has `readable` False, and every
-    content condition in `unknown`.
+    content condition in `unknown`. `forwarded` is the envelope's.
     """
 
     sender: Address | None
@@ -74,3 +74,4 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     readable: bool = True
     unknown: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()  # the sender's groups in the directory
+    forwarded: str = ""  # "" | hold | portal

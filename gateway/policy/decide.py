@@ -26,6 +26,7 @@ from gateway.policy.scene import Scene
 NOTHING_STANDING: Final = Standing()
 _REJECTED: Final = Problem("5.7.1", "this message may not leave: the sender's mail policy forbids it")
 _HELD: Final = Problem("4.7.1", "held for review by the sender's mail policy")
+_FORWARDED: Final = Problem("4.7.1", "held for review: somebody outside wrote it, and it was only forwarded")
 _NO_WAY: Final = "this recipient cannot be reached with the protection required"
 
 
@@ -71,18 +72,22 @@ def _decide(
 ) -> Decision:
     scene = Scene(policy.view(facts), capability, now)
     results, seen = apply(policy, scene)
+    if facts.forwarded == "portal":
+        standing = _portal_only(standing)
     ruling = rule_on(policy, results, facts.requiretls, standing)
     if capability.undeliverable is not None:
         return Reject(problem=capability.undeliverable, because=_because(policy, ruling, seen))
     if ruling.verdict == REJECT:
         problem = _REJECTED if ruling.reply is None else Problem("5.7.1", ruling.reply)
         return Reject(problem=problem, because=_because(policy, ruling, seen))
-    notes: tuple[str, ...] = ()
-    if ruling.verdict == HOLD:
-        notes = ("unknown_reject_held",) if ruling.verdict_uncertain else ()
+    notes: tuple[str, ...] = ("forwarded",) if facts.forwarded else ()
+    if ruling.verdict == HOLD or facts.forwarded == "hold":
+        if ruling.verdict_uncertain:
+            notes = (*notes, "unknown_reject_held")
         if not standing.released:
             because = _because(policy, ruling, seen, None, notes)
-            return Hold(problem=_HELD, because=because, verdict=True, expires_in=policy.book.hold_expires)
+            problem = _HELD if ruling.verdict == HOLD else _FORWARDED
+            return Hold(problem=problem, because=because, verdict=True, expires_in=policy.book.hold_expires)
         notes = (*notes, "released")
     choice = choose(policy, ruling, scene, standing)
     if choice.wait_until is not None:
@@ -101,6 +106,12 @@ def _decide(
         because=_because(policy, ruling, seen, choice, notes),
         effects=_effects(ruling, choice, choice.taken),
     )
+
+
+def _portal_only(standing: Standing) -> Standing:
+    """What the connector demands of forwarded mail joins what the errand is bound to: no other method counts."""
+    methods = ("portal",) if standing.methods is None or "portal" in standing.methods else ()
+    return msgspec.structs.replace(standing, methods=methods)
 
 
 def _otherwise(

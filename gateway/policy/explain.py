@@ -15,6 +15,7 @@ _NOTES = {
     "preference_lost": "a preferred method could not be looked up within `patience`",
     "unknown_reject_held": "rejecting rests on something that is not known, so it is held instead",
     "released": "a person has lifted the hold verdict",
+    "forwarded": "somebody outside wrote it; the connector's `forwarded` says what becomes of such mail",
     "journal_withheld": "no journal copy: `end-to-end` is required and `journal_plain` is not declared",
     "engine_error": "the policy engine failed; nothing leaves",
 }

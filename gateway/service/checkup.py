@@ -12,7 +12,8 @@ import msgspec
 from cryptography import x509
 
 from gateway.audit.ed25519 import KeyFileError, load_key
-from gateway.config import Config
+from gateway.config import Config, ConfigError
+from gateway.config.secrets import read_secrets
 from gateway.ingress.tls import ServerTls, TlsFailure
 from gateway.policy import PolicyError
 from gateway.policy.lint import check as check_policy
@@ -35,7 +36,14 @@ class Finding(msgspec.Struct, frozen=True):
 
 def check_up(config: Config) -> tuple[Finding, ...]:
     """Everything, whatever is found first."""
-    return (*_policy(config), *_keys(config), *_certificates(config), *_folders(config), *_dns(config))
+    return (
+        *_policy(config),
+        *_keys(config),
+        *_connectors(config),
+        *_certificates(config),
+        *_folders(config),
+        *_dns(config),
+    )
 
 
 def _policy(config: Config) -> Iterator[Finding]:
@@ -76,6 +84,31 @@ def _keys(config: Config) -> Iterator[Finding]:
                     f"keys.{name}: {file} lies beside the data that it opens",
                     "keep it in another folder, and out of the data's backups",
                 )
+
+
+def _connectors(config: Config) -> Iterator[Finding]:
+    """Proofs that a connector does without, and files of secrets that cannot be used or that others may read."""
+    for connector in config.connector:
+        where = f"connector {connector.name}"
+        for word in connector.insecure_skip:
+            yield Finding(
+                "warning",
+                f'{where}: insecure_skip has "{word}": other customers of the provider come nearer to sending as you',
+                "let the message prove it: docs/connectors.md",
+            )
+        if connector.secret is None:
+            continue
+        try:
+            secrets = read_secrets(connector.secret)
+        except ConfigError as error:
+            yield from (Finding("error", f"{where}: {problem}") for problem in error.problems)
+            continue
+        if connector.secret.stat().st_mode & 0o077:
+            yield Finding(
+                "warning", f"{where}: others may read {connector.secret}", f"chmod 600 {connector.secret}"
+            )
+        changing = "; two secrets count, while one is being changed" if len(secrets) > 1 else ""
+        yield Finding("ok", f"{where}: secret from {connector.secret}{changing}")
 
 
 def _certificates(config: Config) -> Iterator[Finding]:

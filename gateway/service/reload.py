@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.config import ConfigError, load
+from gateway.config.provider_ranges import shipped
 from gateway.ingress.listener import Listener
 from gateway.ingress.tls import TlsFailure
 from gateway.policy import PolicyError
@@ -66,7 +67,7 @@ class Reloader:
 
     def _connectors(self, lines: list[str], problems: list[str]) -> None:
         try:
-            connectors = wiring.connectors(load(self._file, os.environ))
+            connectors = wiring.connectors(load(self._file, os.environ), shipped())
             for listener in self._listeners:
                 listener.use_connectors(connectors)
         except ConfigError as error:

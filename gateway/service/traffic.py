@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from gateway import __version__
 from gateway.audit.recorder import Recorder
-from gateway.config import Config
+from gateway.config import Config, ConfigError
+from gateway.config.provider_ranges import shipped
 from gateway.ingress.intake import Incident
 from gateway.ingress.listener import Listener, ListenerError, open_listener
 from gateway.ingress.tls import TlsFailure
@@ -184,13 +185,13 @@ class Traffic:
             try:
                 listener = await open_listener(
                     replace(listens, reuse_port=self._process.shares_ports),
-                    wiring.connectors(config),
+                    wiring.connectors(config, shipped()),
                     intake,
                     clock=now,
                     entropy=entropy,
                     incidents=self._noted,
                 )
-            except (ListenerError, TlsFailure, ValueError) as error:
+            except (ConfigError, ListenerError, TlsFailure, ValueError) as error:
                 raise CannotStart(
                     str(error), "`sealgate check` looks at all listeners and certificates"
                 ) from error

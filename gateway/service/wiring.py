@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
@@ -19,14 +19,17 @@ from gateway.audit.sealer import LogSettings
 from gateway.audit.vault import VaultSealer
 from gateway.classify.message import classify
 from gateway.config import Config
-from gateway.config.accepting import Connector as ConnectorSettings
 from gateway.config.accepting import Listener
+from gateway.config.connector import Connector as ConnectorSettings
+from gateway.config.provider_ranges import Network
+from gateway.config.secrets import read_secrets
 from gateway.deliver.courier import Courier
 from gateway.deliver.plan import Bounds
 from gateway.deliver.pool import Hop, Limits, Pool
 from gateway.deliver.retry import Schedule
 from gateway.ingress.connector import Connector, User
 from gateway.ingress.settings import ListenerSettings, Timers
+from gateway.ingress.tenant import TenantProof
 from gateway.journey import Departure, Ledger, Stages
 from gateway.model.address import Address
 from gateway.model.capability import Capability, HostPosture, MxHost
@@ -121,21 +124,40 @@ def listener_settings(config: Config, listener: Listener) -> ListenerSettings:
     )
 
 
-def connectors(config: Config) -> tuple[Connector, ...]:
-    """Who may send through us, and as whom."""
-    return tuple(_connector(one) for one in config.connector)
+def connectors(config: Config, ranges: Mapping[str, tuple[Network, ...]]) -> tuple[Connector, ...]:
+    """Who may send through us, and as whom. `ranges` are the providers' addresses now.
+
+    Raises ConfigError for a file of secrets that cannot be used.
+    """
+    return tuple(_connector(one, ranges) for one in config.connector)
 
 
-def _connector(settings: ConnectorSettings) -> Connector:
+def _connector(settings: ConnectorSettings, ranges: Mapping[str, tuple[Network, ...]]) -> Connector:
+    networks: list[str] = []
+    for one in settings.networks:
+        networks += map(str, ranges[one[1:]] if isinstance(one, str) else (one,))
     return Connector(
         name=settings.name,
-        kind=settings.kind,
+        kind="tenant" if settings.of_a_cloud else settings.kind,
         domains=settings.domains,
-        networks=tuple(map(str, settings.networks)),
+        networks=tuple(networks),
         certificates=tuple(fingerprint.hex() for fingerprint in settings.client_certificates),
         users=tuple(User(name, password_hash) for name, password_hash in settings.users.items()),
         null_sender=settings.null_sender,
+        forwarded=settings.forwarded,
         bare_newlines=Newlines(settings.bare_newlines),
+        require_tls=settings.of_a_cloud,
+        tenant=_tenant(settings) if settings.of_a_cloud else None,
+    )
+
+
+def _tenant(settings: ConnectorSettings) -> TenantProof:
+    return TenantProof(
+        tenant_ids=settings.tenant_ids,
+        organisations=settings.originator_orgs,
+        internal=settings.kind == "microsoft365" and "author" not in settings.insecure_skip,
+        secret_header=settings.secret_header.lower() if settings.secret else "",
+        secrets=read_secrets(settings.secret) if settings.secret else (),
     )
 
 

@@ -96,7 +96,7 @@ def test_every_problem_is_told_at_once_with_its_place(site: Site) -> None:
         "1:1 hostnam: is not a setting",
         "1:1 hostname: is required",
         '8:1 listener[0].address: must be an address with a port, such as "192.0.2.1:25" or "[2001:db8::1]:25"',
-        '16:1 connector[0].null_sender: must be "allow" or "refuse"',
+        '16:1 connector[0].null_sender: must be "allow", "automatic" or "refuse"',
         '18:1 limits.message_size: is not a size: write octets, or a number with its unit, such as "64KiB" or "150MB"',
         "19:1 limits.recipents: is not a setting",
         '21:1 dns.timeout: is not a duration: write a number with its unit, such as "30s", "5m", "1h30m" or "7d"',

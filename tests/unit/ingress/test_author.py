@@ -16,7 +16,8 @@ def refused(block: bytes) -> str | None:
         authors = claimed_authors(fields(block))
     except (AuthorError, HeaderError) as error:
         return str(error)
-    return None if all(author.domain == OURS for author in authors) else "foreign author"
+    everyone = (*authors.written, *authors.others)
+    return None if all(author.domain == OURS for author in everyone) else "foreign author"
 
 
 @pytest.mark.parametrize(

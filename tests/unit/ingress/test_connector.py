@@ -11,7 +11,6 @@ from gateway.ingress.connector import (
     Peer,
     User,
     admit,
-    bind,
     newline_rule,
 )
 from gateway.model.address import Address
@@ -102,15 +101,6 @@ def test_the_null_sender_goes_by_the_connectors_rule() -> None:
     assert isinstance(refused, Refused)
     assert refused.code == 550
     assert admit(Connectors([LAN]).standing(Peer(ip="198.51.100.1")), None) == RELAY_DENIED
-
-
-def test_one_connector_must_own_every_author() -> None:
-    lab = Address("x", "lab.example")
-    assert bind((LAN, LAB), (ANN,)) == LAN
-    assert bind((LAN, LAB), (lab, lab)) == LAB
-    assert bind((LAN, LAB), (ANN, lab)) is None
-    assert bind((LAN, LAB), (ANN, EVE)) is None
-    assert bind((), (ANN,)) is None
 
 
 def test_the_strictest_line_end_rule_holds_until_the_connector_is_known() -> None:

@@ -6,8 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.ingress.author import AuthorError
-from gateway.ingress.header_gate import HeaderCollector, judge_header
+from gateway.ingress.author import AuthorError, Authors
+from gateway.ingress.header_gate import (
+    HeaderCollector,
+    JudgedHeader,
+    header_rules,
+    is_automatic,
+    judge_header,
+)
 from gateway.ingress.received import received_field
 from gateway.model.address import Address
 from gateway.model.envelope import Client, Recipient
@@ -15,6 +21,7 @@ from gateway.model.tls import TlsSession
 from gateway.wire.header import fields
 from gateway.wire.smtp_server_actions import Refused
 
+RULES = header_rules("gw.example", ["x-secret"])
 FROM = b"From: ann@hospital.example\r\n"
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 CLIENT = Client(ip="192.0.2.1", port=1, helo="mail.hospital.example", listener="in", connector="c")
@@ -71,30 +78,70 @@ def test_only_blind_copies_and_our_own_prefix_are_taken_out() -> None:
         + FROM
         + b"Resent-Bcc: secret@x.example\r\nX-Sealgate-Internal-Mark: 1\r\nX-Sealgate: encrypt\r\nCc: c@x.example\r\n"
     )
-    judged = judge_header(block)
-    assert judged == (
-        (Address("ann", "hospital.example"),),
-        b"Received: from x by y; z\r\n" + FROM + b"X-Sealgate: encrypt\r\nCc: c@x.example\r\n",
+    judged = judge_header(block, RULES)
+    assert isinstance(judged, JudgedHeader)
+    assert judged.authors == Authors((Address("ann", "hospital.example"),))
+    assert (
+        judged.block == b"Received: from x by y; z\r\n" + FROM + b"X-Sealgate: encrypt\r\nCc: c@x.example\r\n"
     )
+
+
+def test_every_secret_is_taken_out_wherever_it_stands_in_the_header() -> None:
+    secret = b"X-SECRET:\r\n 0123456789\r\n\tabcdef\r\n"
+    judged = judge_header(secret + FROM + secret + b"X-Secret-Not: y\r\n" + secret, RULES)
+    assert isinstance(judged, JudgedHeader)
+    assert judged.block == FROM + b"X-Secret-Not: y\r\n"
 
 
 def test_a_header_with_nothing_to_remove_stays_the_same_octets() -> None:
     block = b"SUBJECT:x\r\n" + FROM + b"X-Odd:  \t y \r\n"
-    judged = judge_header(block)
-    assert isinstance(judged, tuple)
-    assert judged[1] is block
+    judged = judge_header(block, RULES)
+    assert isinstance(judged, JudgedHeader)
+    assert judged.block is block
 
 
 def test_a_message_that_goes_in_circles_is_refused() -> None:
     trace = b"Received: from x by y; z\r\n"
-    assert isinstance(judge_header(trace * 49 + FROM), tuple)
-    looping = judge_header(trace * 50 + FROM)
+    assert isinstance(judge_header(trace * 49 + FROM, RULES), JudgedHeader)
+    looping = judge_header(trace * 50 + FROM, RULES)
     assert isinstance(looping, Refused)
     assert (looping.code, looping.status) == (554, "5.4.6")
 
 
+def test_a_message_that_comes_back_to_us_again_and_again_is_refused() -> None:
+    def trace(hostname: str) -> bytes:
+        bob = (Recipient(Address("bob", "x.example")),)
+        return received_field(CLIENT, hostname=hostname, message="id1", recipients=bob, now=NOW)
+
+    refolded = trace("gw.example").replace(b"\r\n\tby gw.example (", b" by\r\n\tGW.example\r\n (")
+    assert isinstance(judge_header(trace("gw.example") * 2 + FROM, RULES), JudgedHeader)
+    assert isinstance(judge_header(trace("not-gw.example") * 9 + FROM, RULES), JudgedHeader)
+    for ours in (trace("gw.example"), refolded):
+        looping = judge_header(ours * 3 + FROM, RULES)
+        assert isinstance(looping, Refused)
+        assert (looping.code, looping.status) == (554, "5.4.6")
+
+
+@pytest.mark.parametrize(
+    ("field", "automatic"),
+    [
+        (b"Auto-Submitted: auto-replied (vacation)\r\n", True),
+        (b"auto-submitted:\r\n auto-generated\r\n", True),
+        (b"Content-Type: multipart/report;\r\n report-type=delivery-status; boundary=x\r\n", True),
+        (b"Content-Type: Multipart/Report; boundary=x\r\n", True),
+        (b"Auto-Submitted: no\r\n", False),
+        (b"Content-Type: multipart/reports; boundary=x\r\n", False),
+        (b"Content-Type: text/plain; x=multipart/report\r\n", False),
+        (b"Auto-Submitted-By: auto\r\n", False),
+        (b"Subject: Auto-Submitted: auto-replied\r\n", False),
+    ],
+)
+def test_notices_and_automatic_answers_are_known_by_their_marks(field: bytes, automatic: bool) -> None:
+    assert is_automatic(FROM + field) is automatic
+
+
 def test_a_header_that_cannot_be_read_leaves_the_author_in_doubt() -> None:
-    assert isinstance(judge_header(b"no field\r\n"), AuthorError)
+    assert isinstance(judge_header(b"no field\r\n", RULES), AuthorError)
 
 
 def test_the_trace_names_one_recipient_and_never_several() -> None:

@@ -346,3 +346,33 @@ def test_standing_requirements_are_joined() -> None:
     assert isinstance(decision, Send)
     assert decision.method == "portal"
     assert dict(decision.because.required)["receipted"] == ("standing",)
+
+
+def test_forwarded_mail_waits_for_a_person_or_goes_by_the_portal_only() -> None:
+    rules = requiring("authenticated")
+    offered = capability("tls:dane", "portal:factor")
+    plain, held, portal = (
+        decide(facts(forwarded=word), offered, rules, NOW) for word in ("", "hold", "portal")
+    )
+    assert isinstance(plain, Send)
+    assert plain.method == "tls"
+    assert isinstance(held, Hold)
+    assert held.verdict
+    assert held.because.notes == ("forwarded",)
+    assert isinstance(portal, Send)
+    assert portal.method == "portal"
+    released = decide(facts(forwarded="hold"), offered, rules, NOW, Standing(released=True))
+    assert isinstance(released, Send)
+    assert released.method == "tls"
+    nowhere = decide(facts(forwarded="portal"), capability("tls:dane"), rules, NOW)
+    assert isinstance(nowhere, Hold)
+    bound = decide(facts(forwarded="portal"), offered, rules, NOW, Standing(methods=("tls",)))
+    assert isinstance(bound, Hold)
+
+
+def test_a_rules_verdict_stands_above_what_forwarded_says() -> None:
+    rules = requiring(more='[[rule]]\nname = "no"\nwhen = { subject = "*" }\nverdict = "reject"\n')
+    for word in ("hold", "portal"):
+        assert isinstance(
+            decide(facts(forwarded=word, subject="x"), capability("tls:dane"), rules, NOW), Reject
+        )
