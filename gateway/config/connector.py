@@ -76,14 +76,20 @@ class Connector(Section):
     long_lines: Literal["keep", "repair"] = "keep"
     """Lines over 998 octets, which SMTP forbids and some servers refuse: `keep` sends them as they came, `repair` folds
     header fields and encodes text again. Signatures made before may break."""
-    bare_newlines: Literal["reject", "normalize", "space"] = "reject"
+    bare_newlines: Literal["reject", "normalize", "space"] | None = Field(default=None, examples=["reject"])
     """A CR or LF that stands alone, which servers read differently (SMTP smuggling): `reject` refuses the message,
-    `normalize` makes CRLF of it, `space` puts a space in its place. Signatures made before may break."""
+    `normalize` makes CRLF of it, `space` puts a space in its place. Signatures made before may break. Without this
+    setting it is `normalize` for `microsoft365`, which sends such mail by BDAT, and `reject` for all others."""
 
     @property
     def of_a_cloud(self) -> bool:
         """Whether its clients are a provider's servers, which send for everybody."""
         return self.kind in {"microsoft365", "google-workspace"}
+
+    @property
+    def newlines(self) -> str:
+        """The rule for bare CR and LF that is in force."""
+        return self.bare_newlines or ("normalize" if self.kind == "microsoft365" else "reject")
 
     @model_validator(mode="after")
     def _check(self) -> Connector:

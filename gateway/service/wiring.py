@@ -145,7 +145,7 @@ def _connector(settings: ConnectorSettings, ranges: Mapping[str, tuple[Network, 
         users=tuple(User(name, password_hash) for name, password_hash in settings.users.items()),
         null_sender=settings.null_sender,
         forwarded=settings.forwarded,
-        bare_newlines=Newlines(settings.bare_newlines),
+        bare_newlines=Newlines(settings.newlines),
         require_tls=settings.of_a_cloud,
         tenant=_tenant(settings) if settings.of_a_cloud else None,
     )

@@ -72,6 +72,7 @@ def test_a_microsoft_connector_asks_for_everything(tmp_path: Path) -> None:
         "refuse",
     )
     assert made.networks == (*map(str, SHIPPED["microsoft365"].networks), "192.0.2.0/24")
+    assert made.bare_newlines == "normalize", "Exchange Online sends such lines by BDAT"
     proof = made.tenant
     assert proof is not None
     assert proof.tenant_ids == ("84df9e7f-e9f6-40af-b435-0123456789ab",)
