@@ -105,12 +105,20 @@ class Bodies:
         return lent
 
     def _give_back(self, number: int, spoilt: bool) -> None:
-        with contextlib.suppress(StoreError):  # then nobody will be lent it before the next start
-            self._asking.back.ask(b.GiveBack(number, spoilt))
+        self._tell(b.GiveBack(number, spoilt))  # else nobody will be lent it before the next start
 
     def _fail(self, what: str) -> None:
+        self._tell(b.Fail(what))
+
+    def _tell(self, ask: b.Ask) -> None:
+        """Ask for what nothing here depends on."""
         with contextlib.suppress(StoreError):
-            self._asking.back.ask(b.Fail(what))
+            self._asking.back.ask(ask).add_done_callback(_look_away)
+
+
+def _look_away(answer: asyncio.Future[object]) -> None:
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _verified(envelope: Envelope, content: bytes) -> bytes:
