@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from gateway.audit.leaves import Attempted, Decided, Floor, TlsSeen
 
-PROVING = frozenset({"dane", "mta-sts", "pin", "pkix"})
+_BEST_FIRST = ("dane", "mta-sts", "pin", "pkix", "encrypted", "none")
+PROVING = frozenset(_BEST_FIRST[:4])
 _VERSIONS = {
     "TLSv1": 10,
     "TLSv1.1": 11,
@@ -71,8 +72,18 @@ def _below(floor: Floor, grade: str | None, tls: TlsSeen | None) -> Iterator[str
         yield f"the connection spoke {tls.version}, required was at least {floor.min_version}"
     if tls.dane is not None and tls.dane.usable and tls.dane.matched is None:
         yield "the connection did not show what the host's own DANE records promise"
+    if tls.terms is not None and tls.terms.pins and tls.terms.place is None:
+        yield "the connection did not show a key that is pinned for the host"
+    if tls.terms is not None and tls.terms.least is not None and not _reaches(shown, tls.terms.least):
+        yield f"the connection showed {grade or 'nothing'}, laid down for its domain is {tls.terms.least}"
     if _BROKEN.search(tls.cipher) and "none" not in floor.grades:
         yield f"the connection used {tls.cipher}, which protects nothing"
+
+
+def _reaches(shown: set[str], least: str) -> bool:
+    """Whether something of what was shown is as good as what was laid down."""
+    enough = _BEST_FIRST[: _BEST_FIRST.index(least) + 1] if least in _BEST_FIRST else ()
+    return not shown.isdisjoint(enough)
 
 
 def _shown(grade: str | None, tls: TlsSeen | None) -> set[str]:
@@ -83,8 +94,11 @@ def _shown(grade: str | None, tls: TlsSeen | None) -> set[str]:
     proved = tls.failure is None and tls.trusted and tls.matched
     if grade in {"pkix", "mta-sts"} and proved:
         shown.add(grade)
-    if grade == "pin" and tls.failure is None:
-        shown.add(grade)  # it may rest on the certificate itself, without a public root
+    terms = tls.terms
+    if terms is not None and (terms.distrusted or (terms.pins and terms.place is None)):
+        return {"none", "encrypted"}
+    if terms is not None and terms.place is not None:
+        shown.add("pin")  # it may rest on the certificate itself, without a public root
     if tls.dane is not None and tls.dane.matched is not None and tls.failure is None:
         # So may DANE (RFC 7672 section 3.1.1); of a host whose name came from unsigned DNS it proves no more than pkix.
         shown.update({grade or ""} & ({"dane"} if tls.dane.mx_secure else {"pkix"}))

@@ -26,6 +26,7 @@ from gateway.audit.leaves import (
     Received,
     ReplyLeaf,
     RuleLeaf,
+    TermsSeen,
     TlsSeen,
     UnknownLeaf,
 )
@@ -48,7 +49,7 @@ from gateway.model.envelope import Envelope
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
 from gateway.model.progress import Progress
-from gateway.model.tls import DaneProof, TlsFloor, TlsSession
+from gateway.model.tls import DaneProof, TermsProof, TlsFloor, TlsSession
 
 SEALED = "(sealed)"
 _MAX_POSTURES = 16
@@ -293,6 +294,7 @@ def tls_seen(session: TlsSession | None) -> TlsSeen | None:
         matched=session.name_matched is not None,
         ocsp=session.ocsp_staple is not None,
         resumed=session.resumed,
+        terms=_terms_seen(session.terms),
         trusted=session.trusted,
         version=session.version,
     )
@@ -307,6 +309,18 @@ def _dane_seen(proof: DaneProof | None) -> DaneSeen | None:
         place=proof.place,
         records=len(proof.dane.records),
         usable=proof.usable,
+    )
+
+
+def _terms_seen(proof: TermsProof | None) -> TermsSeen | None:
+    if proof is None:
+        return None
+    terms = proof.terms
+    return TermsSeen(
+        distrusted=terms.distrusted,
+        least=terms.least.value if terms.least is not None else None,
+        pins=len(terms.pins),
+        place=proof.place,
     )
 
 

@@ -67,6 +67,18 @@ class DaneSeen(_Shape, frozen=True, kw_only=True):
     usable: int
 
 
+class TermsSeen(_Shape, frozen=True, kw_only=True):
+    """What the configuration laid down for the connection: `pins` many keys, a least grade, that it proves nothing.
+
+    `place` is that of the certificate with a pinned key in the chain as sent; None: none of the pins was shown.
+    """
+
+    distrusted: bool = False
+    least: str | None = None
+    pins: int = 0
+    place: int | None = None
+
+
 class TlsSeen(_Shape, frozen=True, kw_only=True):
     """A TLS session without names: `matched` says that the certificate bore the name asked for."""
 
@@ -78,6 +90,7 @@ class TlsSeen(_Shape, frozen=True, kw_only=True):
     matched: bool = False
     ocsp: bool = False
     resumed: bool = False
+    terms: TermsSeen | None = None
     trusted: bool = False
     version: str
 

@@ -111,7 +111,14 @@ def _over(tls: TlsSeen | None) -> str:
     if tls is None:
         return " without TLS"
     dane = f", DANE {tls.dane.matched or 'not shown'}" if tls.dane is not None else ""
-    return f" over {tls.version} {tls.cipher}{dane}"
+    return f" over {tls.version} {tls.cipher}{dane}{_on_terms(tls)}"
+
+
+def _on_terms(tls: TlsSeen) -> str:
+    if tls.terms is None:
+        return ""
+    pin = f", pin {'not shown' if tls.terms.place is None else 'shown'}" if tls.terms.pins else ""
+    return f"{pin}{', not trusted here' if tls.terms.distrusted else ''}"
 
 
 def _who(frame: RawFrame, values: Mapping[str, str]) -> str:

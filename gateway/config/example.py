@@ -7,11 +7,12 @@ copied file goes on following the defaults; where there is no default, with an e
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -67,15 +68,26 @@ def _table(model: type[BaseModel], path: tuple[str, ...], shown: dict[str, Any])
         yield from _comment(section.__doc__ or "")
         many = isinstance(field.annotation, type) is False
         header = ".".join((*path, name))
+        named = get_origin(field.annotation) is dict
         tables = SHOWN.get(section, [{}]) if many else [{}]
         for values in tables:
             lines = _table(section, (*path, name), values)
-            if many and not values:
+            if named:
+                yield f'# [{header}."{(field.examples or [""])[0]}"]{EXAMPLE}'
+                yield from map(_in_example, lines)
+            elif many and not values:
                 yield f"# [[{header}]]{EXAMPLE}"
-                yield from (line if line.startswith("#") else f"# {line}{EXAMPLE}" for line in lines)
+                yield from map(_in_example, lines)
             else:
                 yield f"[[{header}]]" if many else f"[{header}]"
                 yield from lines
+
+
+def _in_example(line: str) -> str:
+    """A line of a table that is not there: no setting of it may be taken for one of the table before."""
+    if not line.startswith("#"):
+        return f"# {line}{EXAMPLE}"
+    return f"{line}{EXAMPLE}" if re.match(r"# \w+ = ", line) and not line.endswith(EXAMPLE) else line
 
 
 def _value(name: str, field: FieldInfo, shown: dict[str, Any]) -> Iterator[str]:
@@ -85,7 +97,7 @@ def _value(name: str, field: FieldInfo, shown: dict[str, Any]) -> Iterator[str]:
         yield f"{name} = {_toml((field.examples or [None])[0])}"
     else:
         default = _plain(field)
-        if default in (None, [], {}) and field.examples:
+        if default in (None, (), [], {}) and field.examples:
             yield f"# {name} = {_toml(field.examples[0])}{EXAMPLE}"
         else:
             yield f"# {name} = {_toml(default)}"

@@ -13,7 +13,6 @@ from gateway.config.fields import (
     Duration,
     Fault,
     FaultsError,
-    FilePath,
     Host,
     Ip,
     Name,
@@ -24,6 +23,7 @@ from gateway.config.fields import (
     Resolver,
     Section,
 )
+from gateway.config.trust import RoutePins
 
 
 class Dns(Section):
@@ -43,13 +43,6 @@ class Dns(Section):
     """For one question to one server."""
     lifetime: Duration = timedelta(seconds=20)
     """For a question with all its repetitions; after it the answer counts as unknown."""
-
-
-class Tls(Section):
-    """Whom we trust to vouch for a recipient's mail server."""
-
-    ca_file: FilePath | None = Field(default=None, examples=["certs/roots.pem"])
-    """Root certificates in PEM. Empty: the system's."""
 
 
 class Retry(Section):
@@ -125,6 +118,9 @@ class Route(Section):
     """The recipients' domain."""
     next_hop: Annotated[NextHop, Field(examples=["mx.partner.example:25"])]
     """Host name or IP address, with a port unless it is 25. A certificate must carry this name."""
+    tls: Annotated[RoutePins, Field(examples=[["pin:sha256:" + "0f" * 32]])] = ()
+    """Pins of this next hop's key, one or several, each as in `[tls.domain]`: nothing is handed to it unless it shows
+    one of them."""
 
 
 class Delivery(Section):

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.accepting import Limits, Listener
 from gateway.config.connector import Connector
 from gateway.config.fields import AtLeastOne, Fault, FaultsError, FilePath, Host, Mailbox, Section
 from gateway.config.keeping import Audit, Keys, Logging, Service, Store
-from gateway.config.sending import Delivery, Dns, Tls
+from gateway.config.sending import Delivery, Dns
+from gateway.config.trust import Tls, contradictions
 
 T = TypeVar("T")
 
@@ -67,6 +68,12 @@ class Config(Section):
     keys: Annotated[Keys, Field(default_factory=dict)]
     service: Service = Service()
     logging: Logging = Logging()
+
+    @model_validator(mode="after")
+    def _check(self) -> Config:
+        if faults := tuple(contradictions(self.tls, self.delivery.route)):
+            raise FaultsError(faults)
+        return self
 
     @property
     def helo(self) -> str:

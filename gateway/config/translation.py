@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -77,13 +77,17 @@ def _problem(document: TomlDocument, given: Sequence[Override], fault: Fault) ->
 def _known_at(path: Path) -> list[str]:
     """The names of the settings of one table."""
     model: type[BaseModel] = Config
+    named = False  # the tables of a mapping: its own keys are anybody's names
     for part in path:
-        if isinstance(part, str):
+        if named:
+            named = False
+        elif isinstance(part, str):
             field = model.model_fields.get(part)
             inner = _model_in(field.annotation) if field else None
             if inner is None:
                 return []
             model = inner
+            named = field is not None and get_origin(field.annotation) is dict
     return list(model.model_fields)
 
 

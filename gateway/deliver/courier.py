@@ -87,7 +87,7 @@ class Courier:
         got = await self._pool.take(hop, fresh=fresh)
         if isinstance(got, ConnectFailure):
             trip.saw_all(_unasked(hop.endpoint, got), outcome.of_connect(hop.endpoint, got))
-            bound = hop.endpoint.dane is not None  # its owner demands TLS: nothing may go in the clear
+            bound = hop.endpoint.demands_tls
             if got.result is None or hop.plain or bound or not hop.floor.admits_plain:
                 return None
             return await self._approach(trip, msgspec.structs.replace(hop, plain=True))

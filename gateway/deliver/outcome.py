@@ -11,6 +11,7 @@ from gateway.model.problem import Problem
 from gateway.model.tls import TlsFloor, TlsGrade, TlsSession
 from gateway.wire.endpoint import ConnectFailure, Endpoint
 from gateway.wire.smtp_transaction import Lost, TransactionReplies
+from gateway.wire.tls_shortfall import shortfall
 
 # What a reply means that has no enhanced status of its own (RFC 3463, RFC 5248); else X.0.0.
 _STATUS = {
@@ -34,16 +35,6 @@ _STATUS = {
 _OUT_OF_STEP = frozenset({*range(500, 510), 555})
 _ASKS_LOGIN = frozenset({530, 534, 535, 538})
 
-_SHORTFALLS = {
-    None: ("4.7.5", "did not show the TLS that this message requires"),
-    "starttls-not-supported": ("4.7.4", "does not offer TLS, which this message requires"),
-    "certificate-not-trusted": ("4.7.5", "has a certificate that nobody trusted vouches for"),
-    "certificate-expired": ("4.7.5", "has a certificate that has expired"),
-    "certificate-host-mismatch": ("4.7.5", "has a certificate for another name"),
-    "validation-failure": ("4.7.5", "has a certificate that could not be verified"),
-    "tlsa-invalid": ("4.7.5", "has a certificate that its own DNS records (DANE) do not vouch for"),
-}
-
 
 def of_connect(endpoint: Endpoint, failure: ConnectFailure) -> Deferred:
     """No connection, no greeting, no EHLO, or no TLS (rows 1-3 and 15-18): always a reason to ask the next host."""
@@ -58,10 +49,11 @@ def of_shortfall(
     endpoint: Endpoint, session: TlsSession | None, grade: TlsGrade, floor: TlsFloor
 ) -> Deferred:
     """The connection stands but proves too little (rows 15 and 19)."""
-    failure = "starttls-not-supported" if session is None else session.failure
-    status, text = _SHORTFALLS.get(failure, _SHORTFALLS[None])
+    lacks = shortfall(session)
     private = f"shows {grade}, required: {' or '.join(floor.grades)}, TLS {floor.min_version} or newer"
-    return Deferred(Problem(status, f"{endpoint.host} {text}", private), security=True, definite=True)
+    private = f"{private}; {lacks.detail}" if lacks.detail else private
+    problem = Problem(lacks.status, f"{endpoint.host} {lacks.says}", private)
+    return Deferred(problem, security=True, definite=True)
 
 
 def of_replies(endpoint: Endpoint, replies: TransactionReplies, number: int, *, first: bool) -> Outcome:

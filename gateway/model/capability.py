@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.model.address import Address
 from gateway.model.problem import Problem
-from gateway.model.tls import Dane, TlsGrade, TlsSession
+from gateway.model.tls import Dane, TlsGrade, TlsSession, TlsTerms
 
 
 class MxHost(msgspec.Struct, frozen=True):
@@ -23,6 +23,12 @@ class MxHost(msgspec.Struct, frozen=True):
     port: int = 25
     dane: Dane | None = None
     barred: Problem | None = None
+    terms: TlsTerms | None = None
+
+    @property
+    def demands_tls(self) -> bool:
+        """Whether its owner or our configuration forbids plain text, whatever a policy allows."""
+        return self.dane is not None or (self.terms is not None and self.terms.demands_tls)
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -41,7 +47,7 @@ class HostPosture(msgspec.Struct, frozen=True, kw_only=True):
 
     `grade` is None where nothing could be learned (`problem` says why); that is not the same as `TlsGrade.NONE`,
     which says that the host answered and offers no TLS. `fit` is False where nothing may go there, whatever a policy
-    allows: it does not show what its own DANE records promise.
+    allows: it does not show what its own DANE records promise, or what our configuration demands of it.
     """
 
     host: str

@@ -50,12 +50,46 @@ class DaneProof(msgspec.Struct, frozen=True, kw_only=True):
         return self.usable > 0 and self.matched is None
 
 
+class TlsTerms(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
+    """What our own configuration lays down for a domain's mail servers; it binds whatever a policy says (docs/tls.md).
+
+    `pins` are SHA-256 of public keys, one of which the chain must show. Below `least` nothing leaves. What a
+    `distrusted` server shows proves nothing. `source` names the settings.
+    """
+
+    source: str
+    pins: tuple[bytes, ...] = ()
+    least: TlsGrade | None = None
+    distrusted: bool = False
+
+    @property
+    def demands_tls(self) -> bool:
+        return bool(self.pins) or self.least is not None
+
+
+class TermsProof(msgspec.Struct, frozen=True, kw_only=True):
+    """How the chain of one handshake stands to `terms`: `matched` is the pin that it shows, if it does.
+
+    `place` is that of the certificate with the pinned key in the chain as sent, 0 for the server's own.
+    """
+
+    terms: TlsTerms
+    matched: bytes | None = None
+    place: int | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a pin is broken, so that this host must not be given anything as it is."""
+        return bool(self.terms.pins) and self.matched is None
+
+
 class TlsSession(msgspec.Struct, frozen=True, kw_only=True):
     """What one handshake showed. Evidence, not judgement: `gateway.wire.tls_grade` judges it.
 
     `chain` holds the peer's certificates in DER, leaf first, as sent. `trusted` says that the chain leads to a trusted
     root and is valid now; `name_matched` is the certificate's name that fits the reference identifier, or None.
-    `failure` is an RFC 8460 section 4.3 result word where the proof in force (DANE, else chain and name) failed.
+    `failure` is an RFC 8460 section 4.3 result word, or `pin-mismatch`, where the proof in force (DANE, pins, else
+    chain and name) failed.
     """
 
     version: str  # "TLSv1.3"
@@ -69,6 +103,7 @@ class TlsSession(msgspec.Struct, frozen=True, kw_only=True):
     resumed: bool = False
     ocsp_staple: bytes | None = None
     dane: DaneProof | None = None
+    terms: TermsProof | None = None
 
 
 class TlsFloor(msgspec.Struct, frozen=True):

@@ -46,7 +46,7 @@ def prove(dane: Dane, chain: Sequence[bytes]) -> tuple[DaneProof, str | None]:
         return DaneProof(dane=dane, usable=len(records), matched=leaf.rdata, place=0), None
     failure = NO_MATCH
     for _, issuer in zip(range(_MOST_TRIES), tlsa.issuers(records, chain), strict=False):
-        verdict = _validates(chain, issuer.certificate)
+        verdict = validates(chain, issuer.certificate)
         if verdict is None and any(match_name(dns_names(chain[0]), name) for name in dane.names):
             return DaneProof(dane=dane, usable=len(records), matched=issuer.rdata, place=issuer.place), None
         failure = verdict or "certificate-host-mismatch"
@@ -63,7 +63,7 @@ def dns_names(certificate: bytes) -> list[str]:
         return []
 
 
-def _validates(chain: Sequence[bytes], anchor: bytes) -> str | None:
+def validates(chain: Sequence[bytes], anchor: bytes) -> str | None:
     """None where a valid path leads from the leaf to `anchor`, else the RFC 8460 word for why not."""
     try:
         store = crypto.X509Store()

@@ -79,7 +79,7 @@ async def connect(
 ) -> SmtpConnection | ConnectFailure:
     """Connect, greet and secure. With `tls` None the session stays in the clear, whatever the server offers.
 
-    An endpoint with `dane` is never spoken to in the clear, `tls` or not (RFC 7672 section 2.2).
+    An endpoint that demands TLS is never spoken to in the clear, `tls` or not (for DANE: RFC 7672 section 2.2).
     The session's worth is not judged here: look at `session` before anything is sent.
     """
     ip_address(endpoint.address)  # a name here would be a bug, and would ask the DNS
@@ -126,7 +126,7 @@ class SmtpConnection(asyncio.Protocol):
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         starttls = StartTls.NEVER if tls is None else StartTls.IF_OFFERED if tls.optional else StartTls.MUST
-        if endpoint.dane is not None:
+        if endpoint.demands_tls:
             tls, starttls = tls or ClientTls(), StartTls.MUST
         self.endpoint = endpoint
         self.dialogue = ClientDialogue(settings.helo, starttls)
@@ -231,7 +231,9 @@ class SmtpConnection(asyncio.Protocol):
         try:
             if self.dialogue.phase is Phase.TLS and self._channel is None:
                 assert self._tls is not None
-                self._channel = TlsChannel(self._tls, self.endpoint.host, self.endpoint.dane)
+                self._channel = TlsChannel(
+                    self._tls, self.endpoint.host, self.endpoint.dane, self.endpoint.terms
+                )
                 self._shake_hands(b"")
             while not self._full and (octets := self.dialogue.take()):
                 self._write(octets)

@@ -14,8 +14,9 @@ from ipaddress import ip_address
 import msgspec
 from OpenSSL import SSL, crypto
 
-from gateway.model.tls import Dane, TlsFloor, TlsSession
+from gateway.model.tls import Dane, TlsFloor, TlsSession, TlsTerms
 from gateway.net.dane import dns_names, prove
+from gateway.net.pins import stand
 from gateway.wire.tls_name import match_name
 
 # Allow lists by profile: suites up to TLS 1.2 with OpenSSL's security level, and suites of TLS 1.3.
@@ -78,14 +79,17 @@ class TlsError(Exception):
 class TlsChannel:
     """One TLS session between two octet streams. Every method may raise `TlsError`, after which it is of no use.
 
-    With `dane` its base domain is the SNI (RFC 7672 section 8.1), and nothing below TLS 1.2 is spoken.
+    With DANE its base domain is the SNI (RFC 7672 section 8.1), and nothing below TLS 1.2 is spoken.
     """
 
-    def __init__(self, tls: ClientTls, host: str, dane: Dane | None = None) -> None:
+    def __init__(
+        self, tls: ClientTls, host: str, dane: Dane | None = None, terms: TlsTerms | None = None
+    ) -> None:
         self.session: TlsSession | None = None  # from the end of the handshake
         self.closed = False  # the peer said that no more will come
         self._host = host
         self._dane = dane
+        self._terms = terms
         self._sni = dane.base if dane is not None else None if _is_ip(host) else host
         self._errors: list[int] = []
         self._verified = False
@@ -173,10 +177,14 @@ class TlsChannel:
         trusted = self._verified and not self._errors and bool(chain)
         matched = match_name(dns_names(chain[0]), self._host) if chain else None
         failure = _failure(self._errors, trusted, matched)
-        proof = None
+        terms, proof = None, None
+        if self._terms is not None:
+            terms, broken = stand(self._terms, chain, self._host)
+            if self._terms.pins:
+                failure = broken
         if self._dane is not None:
             proof, broken = prove(self._dane, chain)
-            if proof.usable:  # then DANE alone decides (RFC 7672 section 2.2)
+            if proof.usable and not (terms and terms.failed):  # DANE alone decides (RFC 7672 section 2.2)
                 failure = broken
         return TlsSession(
             version=connection.get_protocol_version_name(),
@@ -189,6 +197,7 @@ class TlsChannel:
             failure=failure,
             ocsp_staple=self._staple or None,
             dane=proof,
+            terms=terms,
         )
 
 

@@ -24,6 +24,7 @@ from gateway.probe.mx import Nowhere, Routed, Router, Unclear
 from gateway.probe.providers import continuity, registered_domain
 from gateway.probe.servers import Observe, Servers, ServerSettings, best_grade, proves
 from gateway.probe.trust import DnssecState
+from gateway.wire.tls_grade import shown
 
 
 class ProberSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +170,7 @@ class Prober:
         facts = _Domain(
             observed_at=now,
             route=route,
-            offers=await self._offers(domain, route, best, now),
+            offers=await self._offers(domain, route, postures, now),
             unknown=unknown,
             postures=postures,
             destination=registered_domain(route.hosts[0].name),
@@ -199,15 +200,16 @@ class Prober:
         return (await self._failure("smtp", methods, problem, domain, now),)
 
     async def _offers(
-        self, domain: str, route: Route, best: TlsGrade | None, now: datetime
+        self, domain: str, route: Route, postures: tuple[HostPosture, ...], now: datetime
     ) -> tuple[Offer, ...]:
         """Plain text is on offer wherever a server answers that does not demand TLS; whether it is ever taken is the
-        policy's business.
+        policy's business. A pin that is shown is on offer beside a better grade: it may be the one that counts.
         """
+        best = best_grade(postures)
         if best is None:
             return ()
         plain: tuple[Offer, ...] = ()
-        if any(host.dane is None for host in route.hosts):
+        if not all(host.demands_tls for host in route.hosts):
             plain = (Offer(method="plain", grade=TlsGrade.NONE.value, source="smtp"),)
         if best is TlsGrade.NONE:
             return plain
@@ -219,6 +221,10 @@ class Prober:
             mx_continuity=continuity(domain, route),
             mx_unchanged_since=await self._recollection.unchanged_since(domain, hosts, now),
         )
+        if best is not TlsGrade.PIN and any(
+            TlsGrade.PIN in shown(each.session) for each in postures if each.fit
+        ):
+            return tls, msgspec.structs.replace(tls, grade=TlsGrade.PIN.value), *plain
         return tls, *plain
 
     async def _failure(

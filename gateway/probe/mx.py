@@ -21,6 +21,7 @@ from gateway.model.capability import MxHost, Route
 from gateway.model.problem import Problem
 from gateway.probe.dane import Failed, Nothing, Published, demand
 from gateway.probe.dns import Answer, Bogus, Found, Lookup, NoData, NoName, Refused, Silent
+from gateway.probe.terms import TermsBook
 from gateway.wire.destinations import Destinations
 
 _MOST_HOSTS = 8  # a domain that lists more is served by its best
@@ -57,6 +58,7 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 25
     fixed: Mapping[str, tuple[str, int]] = msgspec.field(default_factory=dict)
     own_names: frozenset[str] = frozenset()
+    terms: TermsBook = TermsBook()
 
 
 class _Host(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +84,7 @@ class Router:
         """The way to `domain` (A-labels, or an address literal in brackets)."""
         fixed = self._settings.fixed.get(domain)
         if fixed is not None:
-            return await self._fixed(*fixed)
+            return await self._fixed(domain, *fixed)
         if domain.startswith("["):
             return self._literal(domain)
         answer = await self._surely(domain, dns.rdatatype.MX)
@@ -98,7 +100,7 @@ class Router:
             case _:
                 assert_never(answer)
 
-    async def _fixed(self, host: str, port: int) -> RouteResult:
+    async def _fixed(self, domain: str, host: str, port: int) -> RouteResult:
         """A route that the configuration names is meant, whatever its address."""
         if _is_address(host):
             found = _Host(addresses=(host,))
@@ -107,7 +109,8 @@ class Router:
         if not found.addresses:  # our mistake, or our DNS: it bounces nobody's mail
             why = found.unclear or f"next hop {host} has no address"
             return Unclear(Problem("4.3.5", "the next hop cannot be found at the moment", why))
-        hop, ttl = await self._demanding(MxHost(host, 0, found.addresses, port), found, (), secure=True)
+        hop = self._on_terms(domain, MxHost(host, 0, found.addresses, port), found)
+        hop, ttl = await self._demanding(hop, found, (), secure=True)
         return Routed(route=Route((hop,), "static", secure=True), ttl=ttl)
 
     def _literal(self, domain: str) -> RouteResult:
@@ -143,7 +146,10 @@ class Router:
         permits = self._destinations.permits
         found = await asyncio.gather(*(self._addresses(name, permits) for _, name in usable))
         reachable = [
-            (MxHost(name, preference, host.addresses, self._settings.port), host)
+            (
+                self._on_terms(domain, MxHost(name, preference, host.addresses, self._settings.port), host),
+                host,
+            )
             for (preference, name), host in zip(usable, found, strict=True)
             if host.addresses
         ]
@@ -161,9 +167,14 @@ class Router:
         found = await self._addresses(domain, self._destinations.permits)
         if not found.addresses:
             return _no_host(domain, (found,))
-        hop = MxHost(domain, 0, found.addresses, self._settings.port)
+        hop = self._on_terms(domain, MxHost(domain, 0, found.addresses, self._settings.port), found)
         hop, ttl = await self._demanding(hop, found, (), secure=secure)
         return Routed(route=Route((hop,), "implicit", secure), ttl=ttl)
+
+    def _on_terms(self, domain: str, hop: MxHost, found: _Host) -> MxHost:
+        """The host with what our configuration lays down for it."""
+        aliases = [each.canonical for each in found.answers if isinstance(each, Found) and each.canonical]
+        return replace(hop, terms=self._settings.terms.of(domain, (hop.name, *aliases)))
 
     async def _demanding(
         self, hop: MxHost, found: _Host, names: Sequence[str], *, secure: bool

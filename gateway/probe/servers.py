@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.model.capability import HostPosture, MxHost, Route
 from gateway.model.problem import Problem
-from gateway.model.tls import Dane, TlsGrade
+from gateway.model.tls import Dane, TlsGrade, TlsTerms
 from gateway.probe.cache import BoundedCache
 
 _WORTH = {grade: place for place, grade in enumerate(reversed(TlsGrade))}
@@ -24,7 +24,7 @@ _WORTH = {grade: place for place, grade in enumerate(reversed(TlsGrade))}
 Observe: TypeAlias = Callable[[MxHost, str, datetime], Coroutine[object, object, HostPosture]]
 
 _Target: TypeAlias = tuple[MxHost, str]
-_Key: TypeAlias = tuple[str, str, int, Dane | None]
+_Key: TypeAlias = tuple[str, str, int, Dane | None, TlsTerms | None]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +134,7 @@ class Servers:
 
 def _key(target: _Target) -> _Key:
     host, address = target
-    return host.name, address, host.port, host.dane
+    return host.name, address, host.port, host.dane, host.terms
 
 
 def _barred(target: _Target, now: datetime) -> HostPosture:

@@ -17,15 +17,10 @@ from gateway.model.capability import HostPosture, MxHost
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsGrade, TlsSession
 from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, Endpoint, SmtpConnection, connect
-from gateway.wire.tls_grade import grade
+from gateway.wire.tls_grade import forbids, grade
+from gateway.wire.tls_shortfall import shortfall
 
 _NOT_OFFERED = Problem("4.7.4", "the mail server does not offer TLS")
-_WEAK = {
-    "certificate-expired": "the mail server's certificate has expired",
-    "certificate-host-mismatch": "the mail server's certificate is for another name",
-    "certificate-not-trusted": "nobody whom we trust vouches for the mail server's certificate",
-    "tlsa-invalid": "the mail server's certificate is not the one that its own DNS records (DANE) promise",
-}
 
 
 class TlsObserver:
@@ -38,7 +33,7 @@ class TlsObserver:
 
     async def observe(self, host: MxHost, address: str, now: datetime) -> HostPosture:
         """The posture, within the times of the settings. Never raises for what a peer does."""
-        endpoint = Endpoint(host.name, address, host.port, host.dane)
+        endpoint = Endpoint(host.name, address, host.port, host.dane, host.terms)
         posture, broke_off = await self._once(endpoint, now)
         if broke_off:
             # Many old servers hang up where they should say "protocol version"; so do overloaded ones. Twice is a no.
@@ -72,8 +67,8 @@ def _shown(endpoint: Endpoint, connection: SmtpConnection, now: datetime) -> Hos
     if session is None:
         return _posture(endpoint, now, TlsGrade.NONE, _NOT_OFFERED, result="starttls-not-supported")
     seen = grade(session)
-    problem = _weakness(session) if seen is TlsGrade.ENCRYPTED else None
-    fit = session.dane is None or not session.dane.failed
+    fit = not forbids(session)
+    problem = _weakness(session) if seen is TlsGrade.ENCRYPTED or not fit else None
     return _posture(endpoint, now, seen, problem, session=session, result=session.failure, fit=fit)
 
 
@@ -86,13 +81,13 @@ def _failed(endpoint: Endpoint, failure: ConnectFailure, now: datetime) -> HostP
         private=f"{where} {failure.stage}: {failure.problem.private or failure.problem.public}",
     )
     grade_ = TlsGrade.NONE if no_tls else None
-    fit = endpoint.dane is None or not no_tls
+    fit = not (endpoint.demands_tls and no_tls)
     return _posture(endpoint, now, grade_, problem, session=failure.session, result=failure.result, fit=fit)
 
 
 def _weakness(session: TlsSession) -> Problem:
-    text = _WEAK.get(session.failure or "", "the mail server's certificate cannot be verified")
-    return Problem("4.7.5", text, session.failure or "validation-failure")
+    lacks = shortfall(session)
+    return Problem(lacks.status, f"the mail server {lacks.says}", lacks.detail)
 
 
 def _posture(

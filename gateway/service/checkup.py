@@ -43,6 +43,7 @@ def check_up(config: Config) -> tuple[Finding, ...]:
         *_certificates(config),
         *_folders(config),
         *_dns(config),
+        *_trust(config),
     )
 
 
@@ -174,3 +175,20 @@ def _dns(config: Config) -> Iterator[Finding]:
             "dns: no name server is on a loopback address or in [dns] trusted, so DANE is off",
             "run a validating resolver on this machine: docs/tls.md",
         )
+
+
+def _trust(config: Config) -> Iterator[Finding]:
+    """What is laid down about others' TLS, so that nobody forgets it."""
+    if config.tls.distrust:
+        yield Finding("ok", f"tls: proves nothing below {', '.join(config.tls.distrust)} (distrust)")
+    for domain, laid_down in config.tls.domain.items():
+        pins = len(laid_down.pin)
+        words = [
+            f"require {laid_down.require}" if laid_down.require else "",
+            "forbid" if laid_down.forbid else "",
+            f"{pins} {'pin' if pins == 1 else 'pins'}" if pins else "",
+        ]
+        yield Finding("ok", f"tls: {domain}: {', '.join(filter(None, words)) or 'nothing laid down'}")
+    for route in config.delivery.route:
+        if route.tls:
+            yield Finding("ok", f"tls: {route.domain}: the key of its next hop is pinned")

@@ -23,6 +23,7 @@ from gateway.config.accepting import Listener
 from gateway.config.connector import Connector as ConnectorSettings
 from gateway.config.provider_ranges import Network
 from gateway.config.secrets import read_secrets
+from gateway.config.trust import DomainTls
 from gateway.deliver.courier import Courier
 from gateway.deliver.plan import Bounds
 from gateway.deliver.pool import Hop, Limits, Pool
@@ -38,6 +39,7 @@ from gateway.model.delivery import Deferred, DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Envelope, Errand
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
+from gateway.model.tls import TlsGrade, TlsTerms
 from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConnection, connect
 from gateway.policy import decide
 from gateway.policy.notices import decide_notice
@@ -45,6 +47,7 @@ from gateway.probe.dns import Dns, system_servers
 from gateway.probe.gather import Prober
 from gateway.probe.memory import Memory
 from gateway.probe.mx import Router, RouteSettings
+from gateway.probe.terms import TermsBook
 from gateway.probe.transport import TlsObserver, observer_settings
 from gateway.probe.trust import DnssecStanding, ProofNames
 from gateway.protect.apply import protect
@@ -215,6 +218,21 @@ def ca_file(config: Config) -> str | None:
     return str(config.tls.ca_file) if config.tls.ca_file else None
 
 
+def terms_book(config: Config) -> TermsBook:
+    """What is laid down for single domains, and whose TLS is not trusted."""
+    pins = {route.domain: route.tls for route in config.delivery.route if route.tls}
+    domains = {
+        domain: TlsTerms(
+            source="[[delivery.route]] tls" if domain in pins else f'[tls.domain."{domain}"]',
+            pins=pins.get(domain, settings.pin),
+            least=TlsGrade(settings.require) if settings.require else None,
+            distrusted=settings.forbid,
+        )
+        for domain, settings in {**dict.fromkeys(pins, DomainTls()), **config.tls.domain}.items()
+    }
+    return TermsBook(domains=domains, distrusted=config.tls.distrust)
+
+
 def name_servers(config: Config, told: Callable[[DnssecStanding], None] | None) -> Dns:
     """The way into the DNS."""
     servers = tuple((str(one.host), one.port) for one in config.dns.servers) or system_servers()
@@ -245,6 +263,7 @@ def prober(
         port=config.delivery.port,
         fixed={route.domain: (route.next_hop.host, route.next_hop.port) for route in config.delivery.route},
         own_names=frozenset({config.hostname}),
+        terms=terms_book(config),
     )
     router = Router(lookup, Destinations(config.delivery.allow_networks), routes)
     patience = observer_settings(config.helo)

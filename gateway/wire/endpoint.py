@@ -6,19 +6,26 @@ import msgspec
 
 from gateway.model.delivery import Reply
 from gateway.model.problem import Problem
-from gateway.model.tls import Dane, TlsSession
+from gateway.model.tls import Dane, TlsSession, TlsTerms
 
 
 class Endpoint(msgspec.Struct, frozen=True):
     """One address of one host. `host` is the name that its certificate must carry.
 
-    With `dane` TLS is a must, and what its records promise must be shown.
+    With `dane` TLS is a must, and what its records promise must be shown; so it is with pins and a least grade among
+    the `terms`.
     """
 
     host: str
     address: str
     port: int
     dane: Dane | None = None
+    terms: TlsTerms | None = None
+
+    @property
+    def demands_tls(self) -> bool:
+        """Whether nothing may be said to it in the clear, whatever a message's floor is."""
+        return self.dane is not None or (self.terms is not None and self.terms.demands_tls)
 
 
 class ConnectFailure(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from gateway.model.tls import TlsFloor, TlsGrade, TlsSession
 
-# What a proof is worth as well: whoever admits plain text also admits any TLS.
-_WORTH = {
-    TlsGrade.DANE: (TlsGrade.DANE, TlsGrade.ENCRYPTED, TlsGrade.NONE),
-    TlsGrade.PKIX: (TlsGrade.PKIX, TlsGrade.ENCRYPTED, TlsGrade.NONE),
-    TlsGrade.ENCRYPTED: (TlsGrade.ENCRYPTED, TlsGrade.NONE),
-    TlsGrade.NONE: (TlsGrade.NONE,),
-}
+_RANK = {grade: place for place, grade in enumerate(TlsGrade)}
 _VERSIONS = {
     "TLSv1": 10,
     "TLSv1.1": 11,
@@ -24,28 +18,56 @@ _VERSIONS = {
 
 
 def grade(session: TlsSession | None) -> TlsGrade:
-    """`dane` where a TLSA record proves it, `pkix` where a trusted chain carries the name asked for (RFC 9525).
+    """The best that it shows."""
+    return shown(session)[0]
 
-    DANE for a host whose name came from unsigned DNS proves no more than `pkix` does (policy.md, Grades). Grades that
-    need evidence from elsewhere (MTA-STS, pins) are not this function's to give.
+
+def shown(session: TlsSession | None) -> tuple[TlsGrade, ...]:
+    """Every grade that the evidence bears out, best first: whoever admits plain text also admits any TLS.
+
+    `dane` where a TLSA record proves it, for a host whose name came from unsigned DNS no more than `pkix` (policy.md,
+    Grades); `pin` where it shows a pinned key; `pkix` where a trusted chain carries the name asked for (RFC 9525).
+    Broken pins or records, and distrust, leave nothing of that. MTA-STS needs evidence from elsewhere.
     """
     if session is None:
-        return TlsGrade.NONE
-    if session.dane is not None and session.dane.matched is not None:
-        return TlsGrade.DANE if session.dane.dane.mx_secure else TlsGrade.PKIX
-    if session.trusted and session.name_matched is not None and session.failure is None:
-        return TlsGrade.PKIX
-    return TlsGrade.ENCRYPTED
+        return (TlsGrade.NONE,)
+    return (*sorted(_proved(session), key=_RANK.__getitem__), TlsGrade.ENCRYPTED, TlsGrade.NONE)
+
+
+def _proved(session: TlsSession) -> set[TlsGrade]:
+    dane, terms = session.dane, session.terms
+    if terms is not None and (terms.terms.distrusted or terms.failed):
+        return set()
+    proved = set()
+    if terms is not None and terms.matched is not None:
+        proved.add(TlsGrade.PIN)
+    if dane is not None and dane.matched is not None:
+        proved.add(TlsGrade.DANE if dane.dane.mx_secure else TlsGrade.PKIX)
+    elif dane is not None and dane.failed:
+        return set()
+    elif session.trusted and session.name_matched is not None and session.failure is None:
+        proved.add(TlsGrade.PKIX)
+    return proved
+
+
+def forbids(session: TlsSession | None) -> bool:
+    """Whether no floor is low enough for this connection.
+
+    Where the host's owner published what its certificate must show (RFC 7672 section 2.2), or our configuration lays it
+    down, and it does not show it, nothing leaves.
+    """
+    if session is None:
+        return False
+    if session.dane is not None and session.dane.failed:
+        return True
+    if session.terms is None:
+        return False
+    least = session.terms.terms.least
+    return session.terms.failed or (least is not None and _RANK[grade(session)] > _RANK[least])
 
 
 def meets(session: TlsSession | None, floor: TlsFloor) -> bool:
-    """Whether content may leave over this connection: its grade counts for the floor, its version is not below it.
-
-    Where the host's owner published what its certificate must show and it does not, no floor is low enough (RFC 7672
-    section 2.2).
-    """
-    if session is not None and session.dane is not None and session.dane.failed:
-        return False
-    if not any(worth in floor.grades for worth in _WORTH[grade(session)]):
+    """Whether content may leave over this connection: its grade counts for the floor, its version is not below it."""
+    if forbids(session) or not any(each in floor.grades for each in shown(session)):
         return False
     return session is None or _VERSIONS.get(session.version, 0) >= _VERSIONS[floor.min_version]

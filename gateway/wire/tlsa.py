@@ -134,13 +134,13 @@ class _Certificate:
     def fits(self, record: Tlsa) -> bool:
         kind = record.selector, record.matching
         if kind not in self._known:
-            selected = self._der if record.selector == _CERTIFICATE else _public_key(self._der)
+            selected = self._der if record.selector == _CERTIFICATE else public_key(self._der)
             digest = _DIGESTS.get(record.matching)
             self._known[kind] = selected and (digest(selected).digest() if digest else selected)
         return self._known[kind] == record.data
 
 
-def _public_key(der: bytes) -> bytes | None:
+def public_key(der: bytes) -> bytes | None:
     """The SubjectPublicKeyInfo in DER, None where a stranger's certificate cannot be read."""
     try:
         key = x509.load_der_x509_certificate(der).public_key()

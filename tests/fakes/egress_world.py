@@ -14,7 +14,7 @@ from gateway.model.address import Address
 from gateway.model.capability import MxHost, Route
 from gateway.model.delivery import DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Client, Envelope, Errand, Recipient
-from gateway.model.tls import Dane, TlsFloor, TlsGrade
+from gateway.model.tls import Dane, TlsFloor, TlsGrade, TlsTerms
 from gateway.net.smtp import ClientSettings, ConnectFailure, SmtpConnection, connect
 from tests.fakes.scripted_mx import ScriptedMx
 
@@ -53,11 +53,12 @@ class Egress:
         numbers: Sequence[int] = (),
         source_address: str | None = None,
         dane: Dane | None = None,
+        terms: TlsTerms | None = None,
         **more: object,
     ) -> tuple[DeliveryAttempt, ...]:
         """Deliver to `recipients` recipients over the servers in order (a number is a port at which nobody listens).
 
-        `dane` is what the first of them demands.
+        `dane` is what the first of them demands; `terms` are laid down for all.
         """
         envelope_more = {key: more.pop(key) for key in ("requiretls", "ret", "envid") if key in more}
         message = ProtectedMessage(
@@ -75,6 +76,7 @@ class Egress:
                     ("127.0.0.1",),
                     server if isinstance(server, int) else server.port,
                     dane if number == 0 else None,
+                    terms=terms,
                 )
                 for number, server in enumerate(servers)
             ),

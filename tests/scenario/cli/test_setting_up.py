@@ -102,3 +102,23 @@ def test_a_configuration_that_is_not_there_is_said_in_one_line(run: Run, tmp_pat
     assert checked.code == 3
     assert "there is no such file" in checked.err
     assert "Traceback" not in checked.err
+
+
+def test_what_is_laid_down_about_others_is_listed(run: Run, config: Path) -> None:
+    pin = "sha256:" + "0f" * 32
+    config.write_text(
+        f"{config.read_text()}\n[tls]\ndistrust = ['filter.example']\n"
+        f"[tls.domain.'a.example']\npin = ['{pin}', 'sha256:{'1f' * 32}']\nrequire = 'pkix'\n"
+        "[tls.domain.'b.example']\nforbid = true\n"
+        f"[[delivery.route]]\ndomain = 'c.example'\nnext_hop = 'mx.c.example'\ntls = 'pin:{pin}'\n"
+    )
+    checked = run("check", "--config", config)
+
+    assert checked.code == 0
+    for line in (
+        "proves nothing below filter.example",
+        "a.example: require pkix, 2 pins",
+        "b.example: forbid",
+        "c.example: the key of its next hop is pinned",
+    ):
+        assert line in checked.out

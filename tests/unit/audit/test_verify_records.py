@@ -21,7 +21,7 @@ from gateway.model.delivery import Deferred
 from gateway.model.envelope import Errand
 from gateway.model.problem import Problem
 from gateway.model.progress import State
-from gateway.model.tls import Dane, DaneProof, TlsFloor, TlsGrade, TlsSession
+from gateway.model.tls import Dane, DaneProof, TermsProof, TlsFloor, TlsGrade, TlsSession, TlsTerms
 from tests.unit.audit.world import (
     SESSION,
     START,
@@ -101,6 +101,15 @@ def proved_by_dane(*, mx_secure: bool = True, matched: bool = True) -> TlsSessio
     return msgspec.structs.replace(SESSION, dane=proof)
 
 
+def on_terms(*, shown: bool = True, **terms: object) -> TlsSession:
+    """The usual session under terms of the configuration; with `shown` False no pin is."""
+    laid_down = TlsTerms(source="test", **terms)  # type: ignore[arg-type]
+    seen = laid_down.pins and shown
+    proof = TermsProof(terms=laid_down, matched=bytes(32) if seen else None, place=0 if seen else None)
+    return msgspec.structs.replace(SESSION, terms=proof)
+
+
+PINS = (bytes(32),)
 WEAK = TlsSession(version="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256", chain=(b"x",))
 Change = dict[str, object]
 
@@ -122,6 +131,10 @@ Change = dict[str, object]
             "grade": TlsGrade.PKIX,
         },  # and its own records name another key
         {"tls": proved_by_dane(mx_secure=False), "grade": TlsGrade.DANE},
+        {"tls": SESSION, "grade": TlsGrade.PIN},  # claimed, and nothing is pinned
+        {"tls": on_terms(pins=PINS, shown=False)},
+        {"tls": on_terms(distrusted=True)},
+        {"tls": on_terms(least=TlsGrade.DANE)},
         {"tls": msgspec.structs.replace(SESSION, version="TLSv1.1")},
         {"tls": msgspec.structs.replace(SESSION, version="SSLv3")},
         {"tls": msgspec.structs.replace(SESSION, cipher="ECDHE-RSA-NULL-SHA")},
@@ -139,7 +152,8 @@ async def test_a_planted_violation_is_found(tmp_path: Path, change: Change) -> N
     [
         (proved_by_dane(), TlsGrade.DANE),
         (proved_by_dane(mx_secure=False), TlsGrade.PKIX),
-        (msgspec.structs.replace(SESSION, trusted=False, name_matched=None), TlsGrade.PIN),
+        (msgspec.structs.replace(on_terms(pins=PINS), trusted=False, name_matched=None), TlsGrade.PIN),
+        (on_terms(pins=PINS, least=TlsGrade.PKIX), TlsGrade.PIN),
     ],
 )
 async def test_dane_and_pins_need_no_public_root(

@@ -245,3 +245,37 @@ def test_files_that_cannot_be_read_are_told(site: Site) -> None:
     with pytest.raises(ConfigError, match="is larger than 4 MiB"):
         load("/dev/zero", {})
     assert "there is no such file" in site.told(LOGIN)[0]
+
+
+PIN = "sha256:" + "0f" * 32
+
+
+def test_pins_are_read_in_hexadecimal_and_base64_alone_or_listed(site: Site) -> None:
+    base64 = "sha256:Dw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8="
+    for written in (f'"{PIN}"', f'["{PIN}"]', f'["{base64}"]', f'"{PIN.upper().replace("SHA", "sha")}"'):
+        config = site.load(MINIMAL + f'[tls.domain."Bücher.example"]\npin = {written}\n')
+        assert config.tls.domain["xn--bcher-kva.example"].pin == (b"\x0f" * 32,)
+    route = '[[delivery.route]]\ndomain = "a.example"\nnext_hop = "mx.a.example"\n'
+    config = site.load(MINIMAL + route + f'tls = "pin:{PIN}"\n')
+    assert config.delivery.route[0].tls == (b"\x0f" * 32,)
+
+
+def test_what_cannot_be_meant_about_tls_is_told(site: Site) -> None:
+    route = '[[delivery.route]]\ndomain = "a.example"\nnext_hop = "mx.a.example"\n'
+    for text, told in (
+        ('[tls.domain."a.example"]\npin = "0f0f"\n', "must be a pin"),
+        ('[tls.domain."a.example"]\npin = "sha256:0f"\n', "is no pin"),
+        ('[tls.domain."a.example"]\nrequire = "pin"\n', "asks for a pin, and none is given"),
+        ('[tls.domain."a.example"]\nrequire = "tls"\n', 'must be "dane"'),
+        ('[tls.domain."a.example"]\nforbid = true\nrequire = "pkix"\n', "can never be met beside `forbid`"),
+        (f'[tls.domain."a.example"]\nforbid = true\npin = "{PIN}"\n', "stands beside `forbid`"),
+        ('[tls.domain."a.example"]\nrequier = "pkix"\n', "is not a setting"),
+        (route + f'tls = "{PIN}"\n', 'must be "pin:"'),
+        (route + f'tls = "pin:{PIN}"\n[tls]\ndistrust = ["a.example"]\n', "counts for nothing"),
+        (route + f'tls = "pin:{PIN}"\n[tls.domain."a.example"]\npin = "{PIN}"\n', "is pinned in"),
+    ):
+        problems = site.problems(MINIMAL + text)
+        assert any(told in problem.message for problem in problems), (text, problems)
+        assert all(problem.line > 1 for problem in problems)
+    (typo,) = site.problems(MINIMAL + '[tls.domain."a.example"]\nrequier = "pkix"\n')
+    assert "require" in typo.hint

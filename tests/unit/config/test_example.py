@@ -33,4 +33,4 @@ def test_every_default_is_written_as_it_would_be_read(tmp_path: Path) -> None:
 
 
 def test_every_example_is_valid_toml() -> None:
-    load_toml(re.sub(r"(?m)^# ((?:\w+ = |\[\[).*)$", r"\1", example()), "example")
+    load_toml(re.sub(r"(?m)^# ((?:\w+ = |\[\[|\[\w+\.\w+\.\").*)$", r"\1", example()), "example")

@@ -88,7 +88,7 @@ def test_no_usable_connection(row: int, failure: ConnectFailure, expected: tuple
     ("session", "status", "words"),
     [
         (None, "4.7.4", "does not offer TLS"),
-        ("certificate-not-trusted", "4.7.5", "nobody trusted"),
+        ("certificate-not-trusted", "4.7.5", "nobody whom we trust"),
         ("certificate-expired", "4.7.5", "expired"),
         ("certificate-host-mismatch", "4.7.5", "another name"),
         ("validation-failure", "4.7.5", "could not be verified"),

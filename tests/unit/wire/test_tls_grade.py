@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.model.tls import Dane, DaneProof, TlsFloor, TlsGrade, TlsSession
+from gateway.model.tls import Dane, DaneProof, TermsProof, TlsFloor, TlsGrade, TlsSession, TlsTerms
 from gateway.wire.tls_grade import grade, meets
 from gateway.wire.tls_name import match_name
 
@@ -74,6 +76,91 @@ def test_records_that_cannot_be_used_leave_the_judgement_to_the_certificate() ->
     assert grade(msgspec.structs.replace(GOOD, dane=unusable)) is TlsGrade.PKIX
     assert meets(msgspec.structs.replace(GOOD, dane=unusable), VERIFIED)
     assert grade(proved(matched=False, usable=0)) is TlsGrade.ENCRYPTED
+
+
+PIN = bytes(32)
+
+
+def on_terms(
+    session: TlsSession, *, shown: bool = True, least: TlsGrade | None = None, **terms: object
+) -> TlsSession:
+    laid_down = TlsTerms(source="test", least=least, **terms)  # type: ignore[arg-type]
+    matched = PIN if shown and laid_down.pins else None
+    return msgspec.structs.replace(session, terms=TermsProof(terms=laid_down, matched=matched))
+
+
+def test_a_pin_proves_a_session_that_nobody_else_vouches_for() -> None:
+    pinned = on_terms(but(trusted=False, name_matched=None), pins=(PIN,))
+    assert grade(pinned) is TlsGrade.PIN
+    assert meets(pinned, VERIFIED)
+    assert meets(pinned, TlsFloor((TlsGrade.PIN,)))
+    assert not meets(pinned, TlsFloor((TlsGrade.PKIX,)))
+    assert meets(on_terms(GOOD, pins=(PIN,)), TlsFloor((TlsGrade.PKIX,)))
+    both = on_terms(proved(), pins=(PIN,))
+    assert grade(both) is TlsGrade.DANE
+    assert meets(both, TlsFloor((TlsGrade.PIN,)))
+
+
+def test_no_floor_is_low_enough_for_a_broken_pin_or_for_less_than_is_laid_down() -> None:
+    for floor in (VERIFIED, ENCRYPTED, ANYTHING):
+        assert not meets(on_terms(proved(), pins=(PIN,), shown=False), floor)
+        assert not meets(on_terms(proved(matched=False), pins=(PIN,)), floor), "DANE binds all the same"
+        assert not meets(on_terms(but(trusted=False), least=TlsGrade.PKIX), floor)
+        assert not meets(on_terms(GOOD, least=TlsGrade.DANE), floor)
+    assert meets(on_terms(GOOD, least=TlsGrade.PKIX), VERIFIED)
+    assert meets(on_terms(proved(), least=TlsGrade.PKIX), VERIFIED)
+
+
+def test_what_a_distrusted_server_shows_proves_nothing() -> None:
+    for session in (GOOD, proved()):
+        seen = on_terms(session, pins=(PIN,), distrusted=True)
+        assert grade(seen) is TlsGrade.ENCRYPTED
+        assert not meets(seen, VERIFIED)
+        assert meets(seen, ENCRYPTED)
+    assert not meets(on_terms(proved(matched=False), distrusted=True), ANYTHING)
+
+
+sessions = st.builds(
+    but,
+    trusted=st.booleans(),
+    name_matched=st.sampled_from([None, "mx.example.org"]),
+    version=st.sampled_from(["TLSv1.1", "TLSv1.2", "TLSv1.3"]),
+    failure=st.sampled_from([None, "certificate-expired"]),
+    dane=st.sampled_from(
+        [None, *(proved(mx_secure=a, matched=b).dane for a in (False, True) for b in (False, True))]
+    ),
+)
+floors = st.builds(
+    TlsFloor,
+    st.lists(st.sampled_from(TlsGrade), unique=True).map(tuple),
+    st.sampled_from(["1.2", "1.3"]),
+)
+
+
+@given(
+    session=sessions,
+    floor=floors,
+    pins=st.sampled_from([(), (PIN,)]),
+    shown=st.booleans(),
+    least=st.sampled_from([None, *TlsGrade]),
+    distrusted=st.booleans(),
+)
+def test_nothing_that_is_laid_down_lets_a_lesser_connection_pass(
+    session: TlsSession,
+    floor: TlsFloor,
+    pins: tuple[bytes, ...],
+    shown: bool,
+    least: TlsGrade | None,
+    distrusted: bool,
+) -> None:
+    """Terms only take away, but for the one grade `pin`, and that only where a floor counts it."""
+    with_terms = on_terms(session, shown=shown, least=least, pins=pins, distrusted=distrusted)
+    if meets(with_terms, floor) and not meets(session, floor):
+        assert pins
+        assert shown
+        assert not distrusted
+        assert TlsGrade.PIN in floor.grades or {TlsGrade.ENCRYPTED, TlsGrade.NONE} & {*floor.grades}
+        assert not (session.dane and session.dane.failed)
 
 
 @pytest.mark.parametrize(
