@@ -12,6 +12,10 @@ import dns.name
 import dns.rdatatype
 import msgspec
 
+from gateway.probe.tlsa_rdata import keep_tlsa_as_octets
+
+keep_tlsa_as_octets()
+
 _PAYLOAD = 1232  # octets; larger UDP answers would be fragmented
 
 Server: TypeAlias = tuple[str, int]  # IP address and port

@@ -240,17 +240,21 @@ def test_no_servers_is_a_mistake_that_is_told() -> None:
         Dns([])
 
 
-@pytest.mark.parametrize("rdata", [b"", b"\x03", b"\x03\x01"])
-async def test_a_record_too_short_to_be_one_is_no_answer_and_no_crash(rdata: bytes) -> None:
-    """Such TLSA records pass through real resolvers (RFC 6698 section 2.1 asks for three octets at least)."""
+@pytest.mark.parametrize("octets", ["0301010a0b", "0301", ""], ids=["short digest", "two octets", "none"])
+async def test_a_malformed_tlsa_record_does_not_take_the_others_with_it(octets: str) -> None:
+    good = b"\x03\x01\x01" + bytes(32)
 
     def reply(query: dns.message.Message) -> list[bytes]:
-        response = dns.message.make_response(query)
-        record = dns.rdata.GenericRdata(dns.rdataclass.IN, dns.rdatatype.TLSA, rdata)
-        response.answer.append(dns.rrset.from_rdata(query.question[0].name, 60, record))
-        return [response.to_wire()]
+        answer = dns.message.make_response(query)
+        records = [
+            dns.rdata.GenericRdata(dns.rdataclass.IN, dns.rdatatype.TLSA, data)
+            for data in (good, bytes.fromhex(octets))
+        ]
+        answer.answer.append(dns.rrset.from_rdata(query.question[0].name, 60, *records))
+        return [answer.to_wire()]
 
-    async with misbehaving(reply) as (address, _):
-        near = client(address, timeout=0.05, names=UNSHOWN)
-        answer = await near.ask("_25._tcp.mx.example.org", dns.rdatatype.TLSA)
-    assert isinstance(answer, Refused | Silent)
+    async with misbehaving(reply) as (where, _):
+        lookup = Dns([where], timeout=1, lifetime=2, names=UNSHOWN)
+        answer = await lookup.ask("_25._tcp.mx.example.org", dns.rdatatype.TLSA)
+    assert isinstance(answer, Found)
+    assert {record.to_wire() for record in answer.records} == {good, bytes.fromhex(octets)}
