@@ -265,6 +265,13 @@ class Notice(_Shape, frozen=True, kw_only=True):
     notice: str
 
 
+class AlarmTold(_Shape, frozen=True, kw_only=True):
+    """Alarms of one kind; `states` counts them by what they do: raised, still, over, passed. Their texts are sealed."""
+
+    kind: str
+    states: dict[str, int]
+
+
 class Actor(_Shape, frozen=True, kw_only=True):
     """An OS user: `sudo` is who became it by sudo, as sudo says. `claimed` is a name that was merely typed."""
 
@@ -347,6 +354,7 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "delivery.unknown": Settled,
     "delivery.held": Settled,
     "notice.sent": Notice,
+    "alarm.told": AlarmTold,
     "admin.action": Action,
     "policy.loaded": PolicyLoaded,
     "policy.refused": PolicyRefused,

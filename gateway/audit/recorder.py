@@ -20,6 +20,7 @@ from gateway.audit.leaves import (
     VERSION,
     Action,
     Actor,
+    AlarmTold,
     CapabilityLeaf,
     ClockStep,
     ConfigChanged,
@@ -234,6 +235,11 @@ class Recorder:
     def clock_step(self, step_ms: int, now: datetime) -> Record:
         """The system's clock jumped by `step_ms`."""
         return self._record(now, "clock.step", ClockStep(step_ms=step_ms))
+
+    def alarms(self, kind: str, states: Mapping[str, int], texts: Sequence[str], now: datetime) -> Record:
+        """Alarms of one kind, counted by state (raised, still, over, passed); the texts may name a mailbox: sealed."""
+        body = AlarmTold(kind=kind, states=dict(sorted(states.items())))
+        return self._record(now, "alarm.told", body, (("texts", "\n".join(texts).encode()),))
 
     def recovered(self, reason: str, counts: Mapping[str, int], now: datetime) -> Record:
         """Something was repaired at start; `reason` is one of our own words."""

@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.accepting import Limits, Listener
+from gateway.config.alerts import Alerts
 from gateway.config.connector import Connector
 from gateway.config.fields import AtLeastOne, Fault, FaultsError, FilePath, Host, Mailbox, Section
 from gateway.config.keeping import Audit, Keys, Logging, Service, Store
@@ -63,6 +64,7 @@ class Config(Section):
     dns: Dns = Dns()
     tls: Tls = Tls()
     delivery: Delivery = Delivery()
+    alerts: Alerts = Alerts()
     store: Store = Store()
     audit: Audit = Audit()
     keys: Annotated[Keys, Field(default_factory=dict)]

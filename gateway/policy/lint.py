@@ -7,15 +7,15 @@ wherever it runs, `load` refuses.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import combinations
-from typing import Final
 
 import msgspec
 
 from gateway.config.problems import did_you_mean
 from gateway.policy.cases import run_cases
 from gateway.policy.conditions import DetectsTest, Glob, TextTest, leaves
+from gateway.policy.expiry import expiring
 from gateway.policy.grades import potential
 from gateway.policy.guarantees import (
     ENCRYPTED,
@@ -28,14 +28,11 @@ from gateway.policy.guarantees import (
     names,
 )
 from gateway.policy.meaning import uses
-from gateway.policy.membership import end_of
 from gateway.policy.problems import WARNING, Place, PolicyProblem, at
 from gateway.policy.program import Policy
 from gateway.policy.satisfiable import can_hold, together
 from gateway.policy.values import Demands, Exemption, Rule, Rulebook
 from gateway.policy.wording import condition_words
-
-NOTICE: Final = timedelta(days=30)
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,19 +116,9 @@ def _out_of_reach(policy: Policy, site: Site) -> Iterator[PolicyProblem]:
 
 
 def _expiring(policy: Policy, now: datetime) -> Iterator[PolicyProblem]:
-    for exemption in policy.book.exceptions:
-        yield from _expiry(policy, f"exception `{exemption.name}`", exemption.expires, exemption.place, now)
-    for named in policy.book.lists:
-        if named.expires is not None:
-            yield from _expiry(policy, f"exempt list `{named.name}`", named.expires, named.place, now)
-
-
-def _expiry(policy: Policy, what: str, last: date, place: Place, now: datetime) -> Iterator[PolicyProblem]:
-    left = end_of(last, policy.zone) - now.astimezone(UTC)
-    if left <= timedelta():
-        yield _warn(place, f"{what} expired after {last}, so it no longer applies", "renew it or remove it")
-    elif left <= NOTICE:
-        yield _warn(place, f"{what} expires after {last}, in {left.days} days", "renew it or plan without it")
+    for one in expiring(policy, now):
+        hint = "renew it or remove it" if one.left <= timedelta() else "renew it or plan without it"
+        yield _warn(one.place, one.text, hint)
 
 
 # ------------------------------------------------------------------------------------------------ rules

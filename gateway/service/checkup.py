@@ -44,6 +44,7 @@ def check_up(config: Config) -> tuple[Finding, ...]:
         *_folders(config),
         *_dns(config),
         *_trust(config),
+        *_alerts(config),
     )
 
 
@@ -192,3 +193,30 @@ def _trust(config: Config) -> Iterator[Finding]:
     for route in config.delivery.route:
         if route.tls:
             yield Finding("ok", f"tls: {route.domain}: the key of its next hop is pinned")
+
+
+def _alerts(config: Config) -> Iterator[Finding]:
+    settings = config.alerts
+    ways = {
+        "mail": bool(settings.mail.to),
+        "webhook": settings.webhook.url is not None,
+        "syslog": settings.syslog.address is not None,
+    }
+    names = [name for name, there in ways.items() if there]
+    secret = settings.webhook.secret
+    if secret is not None and not os.access(secret, os.R_OK):
+        yield Finding(
+            "error", f"alerts.webhook: {secret} cannot be read", "make the file, with the secret in it"
+        )
+    if not names:
+        yield Finding(
+            "warning", "alerts: no alarm reaches a person", "set `to` in [alerts.mail]: docs/operations.md"
+        )
+    elif names == ["mail"]:
+        yield Finding(
+            "ok",
+            f"alerts: by mail to {', '.join(map(str, settings.mail.to))}; one that no mail can leave needs another way",
+            "add [alerts.webhook] or [alerts.syslog]",
+        )
+    else:
+        yield Finding("ok", f"alerts: by {', '.join(names)}")

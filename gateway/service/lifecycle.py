@@ -20,9 +20,12 @@ import uvloop
 from gateway import __version__
 from gateway.audit.shard import Halted
 from gateway.config import Config
+from gateway.model.alarm import AlarmKind
 from gateway.policy import PolicyError
 from gateway.service import wiring
+from gateway.service.alerts.alarms import Alarms
 from gateway.service.children import CannotStart, Child, Line, Word
+from gateway.service.clock import now
 from gateway.service.nursery import Nursery
 from gateway.service.peers import peer_roles
 from gateway.service.roles import WHOLE, Process, Role
@@ -110,6 +113,7 @@ class Daemon:
         self._process = process
         self._nursery = nursery
         self._line = line
+        self._alarms = Alarms(config.run_directory, process.name, now)
         self._closers: list[tuple[str, Callable[[], Awaitable[object]]]] = []
         self._children: list[Child] = []
         self._traffic: Traffic | None = None
@@ -125,7 +129,9 @@ class Daemon:
         if store is not None and Role.SEALER in process.roles:
             await self._seal(store)
         if store is not None and process.carries_mail:
-            traffic = self._traffic = Traffic(config, self._file, process, store, self._watch(), self)
+            traffic = self._traffic = Traffic(
+                config, self._file, process, store, self._watch(), self._alarms, self
+            )
             await traffic.start()
         listening = [f"{h}:{p}" for h, p in self._traffic.addresses] if self._traffic else []
         log.info(
@@ -269,6 +275,12 @@ class Daemon:
         """End the process: going on would do harm."""
         if not self.exit_code:
             log.critical("the gateway cannot go on and stops", reason=str(reason))
+            self._alarms.alarm(  # told by whoever runs next
+                AlarmKind.STOPPED,
+                self._process.name,
+                f"the process {self._process.name} could not go on and stopped: {reason}",
+                "see its log; it is started again where a service manager looks after it",
+            )
             if self._line is not None:
                 self._line.say(Word("unfit", str(reason)))
         self.exit_code = COULD_NOT_GO_ON

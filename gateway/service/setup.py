@@ -51,6 +51,9 @@ null_sender = "allow"                 # delivery notices and automatic answers; 
 
 [dns]
 servers = []                          # empty: those of /etc/resolv.conf
+
+[alerts.mail]
+to = [{postmaster}]
 """
 
 

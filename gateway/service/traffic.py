@@ -23,6 +23,8 @@ from gateway.ingress.intake import Incident
 from gateway.ingress.listener import Listener, ListenerError, open_listener
 from gateway.ingress.tls import TlsFailure
 from gateway.service import control, wiring
+from gateway.service.alerts import watchfulness
+from gateway.service.alerts.alarms import Alarms
 from gateway.service.calls import queue_calls, simple
 from gateway.service.children import CannotStart
 from gateway.service.clock import entropy, now
@@ -69,9 +71,17 @@ class Traffic:
     """The parts of one process that touch mail."""
 
     def __init__(
-        self, config: Config, file: Path, process: Process, store: Store, watch: SealerWatch, owner: Owner
+        self,
+        config: Config,
+        file: Path,
+        process: Process,
+        store: Store,
+        watch: SealerWatch,
+        alarms: Alarms,
+        owner: Owner,
     ) -> None:
         self._config = config
+        self._alarms = alarms
         self._file = file
         self._process = process
         self._store = store
@@ -101,6 +111,7 @@ class Traffic:
                     **queue_calls(operations),
                     **story_calls(config.audit_directory, self._store, vault),
                 }
+            self._keep_watch(policies, recorder)
         if Role.INGRESS in roles:
             await self._open_listeners(recorder)
         self.reloader = Reloader(self._file, policies, self.listeners, heart)
@@ -144,7 +155,7 @@ class Traffic:
     def _start_worker(self, policies: PolicyInForce, books: Books) -> Worker:
         config, store = self._config, self._store
         connections = wiring.pool(config)
-        prober = wiring.prober(config, policies, store, DnssecLog())
+        prober = wiring.prober(config, policies, store, DnssecLog(self._alarms))
         carrier = wiring.courier(config, connections, now)
         worker = Worker(
             store,
@@ -171,6 +182,15 @@ class Traffic:
         self._owner.on_stop("worker", end)
         return worker
 
+    def _keep_watch(self, policies: PolicyInForce, recorder: Recorder) -> None:
+        """The leading worker watches over the gateway, and tells what every process has raised."""
+        if self._process.leads:
+            config, alarms, store = self._config, self._alarms, self._store
+            telling = watchfulness.tell(config, alarms, store, recorder, self.wake)
+            self._owner.on_stop("alerts", ending(telling))
+            watching = watchfulness.keep_watch(config, alarms, store, policies, self._watch)
+            self._owner.on_stop("watches", ending(watching))
+
     async def _open_listeners(self, recorder: Recorder) -> None:
         config = self._config
         intake = StoreIntake(
@@ -196,6 +216,10 @@ class Traffic:
                     str(error), "`sealgate check` looks at all listeners and certificates"
                 ) from error
             self.listeners.append(listener)
+        if self._process.leads:
+            self._owner.on_stop(
+                "watch over certificates", ending(watchfulness.listen_for_expiry(config, self._alarms))
+            )
         self._owner.on_stop("listeners", self._close_listeners)
 
     async def _close_listeners(self) -> None:
@@ -228,3 +252,13 @@ class Traffic:
                 ip=incident.ip,
                 detail=incident.detail,
             )
+
+
+def ending(task: asyncio.Task[None]) -> Callable[[], Awaitable[object]]:
+    """What ends a task that runs until it is cancelled."""
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    return end

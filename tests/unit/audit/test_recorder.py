@@ -102,6 +102,7 @@ def every_record(make: Recorder) -> Iterator[Record]:
     yield make.stopped("signal", START)
     yield make.heartbeat({"refused": 3, "accepted": 7}, 300, 600, START)
     yield make.clock_step(-1500, START)
+    yield make.alarms("sender-held", {"raised": 2, "over": 1}, ["bob@clinic.example is held"], START)
     yield make.recovered("torn tail", {"octets": 12}, START)
 
 

@@ -1,0 +1,1 @@
+"""What must reach a person: raising alarms in any process, and telling them by mail, webhook, syslog and on record."""
