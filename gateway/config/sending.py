@@ -43,6 +43,8 @@ class Dns(Section):
     """For one question to one server."""
     lifetime: Duration = timedelta(seconds=20)
     """For a question with all its repetitions; after it the answer counts as unknown."""
+    providers: Duration = timedelta(hours=6)
+    """How often the addresses behind "@microsoft365" and "@google-workspace" are asked for anew."""
 
 
 class Retry(Section):

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.config import ConfigError, load
-from gateway.config.provider_ranges import shipped
+from gateway.config import Config, ConfigError, load
 from gateway.ingress.listener import Listener
 from gateway.ingress.tls import TlsFailure
 from gateway.policy import PolicyError
 from gateway.service import wiring
 from gateway.service.heart import Heart
 from gateway.service.policies import PolicyInForce
+from gateway.service.provider_ranges import ProviderRanges
 
 
 class Reloaded(msgspec.Struct, frozen=True):
@@ -32,12 +32,20 @@ class Reloader:
     """Reads again what can be read again."""
 
     def __init__(
-        self, config_file: Path, policies: PolicyInForce | None, listeners: Sequence[Listener], heart: Heart
+        self,
+        config: Config,
+        config_file: Path,
+        policies: PolicyInForce | None,
+        listeners: Sequence[Listener],
+        heart: Heart,
+        ranges: ProviderRanges,
     ) -> None:
+        self._config = config  # whose connectors are in force
         self._file = config_file
         self._policies = policies
         self._listeners = listeners
         self._heart = heart
+        self._ranges = ranges
 
     async def reload(self) -> Reloaded:
         """Reload everything that can be; one part's problem does not keep the others from being taken."""
@@ -49,6 +57,12 @@ class Reloader:
             self._connectors(lines, problems)
             self._certificates(lines, problems)
         return Reloaded(tuple(lines), tuple(problems))
+
+    def readdress(self) -> None:
+        """The connectors that are in force, with the providers' addresses of now. Raises ConfigError, TlsFailure."""
+        connectors = wiring.connectors(self._config, self._ranges.networks)
+        for listener in self._listeners:
+            listener.use_connectors(connectors)
 
     async def _policy(self, policies: PolicyInForce, lines: list[str], problems: list[str]) -> None:
         before = policies.policy.hash
@@ -67,9 +81,11 @@ class Reloader:
 
     def _connectors(self, lines: list[str], problems: list[str]) -> None:
         try:
-            connectors = wiring.connectors(load(self._file, os.environ), shipped())
+            config = load(self._file, os.environ)
+            connectors = wiring.connectors(config, self._ranges.networks)
             for listener in self._listeners:
                 listener.use_connectors(connectors)
+            self._config = config
         except ConfigError as error:
             problems.extend(str(problem) for problem in error.problems)
         except (ValueError, TlsFailure) as error:

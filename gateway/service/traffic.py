@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from gateway import __version__
 from gateway.audit.recorder import Recorder
 from gateway.config import Config, ConfigError
-from gateway.config.provider_ranges import shipped
 from gateway.ingress.intake import Incident
 from gateway.ingress.listener import Listener, ListenerError, open_listener
 from gateway.ingress.tls import TlsFailure
@@ -35,6 +34,7 @@ from gateway.service.intake import StoreIntake
 from gateway.service.ledger import Books
 from gateway.service.operations import Operations
 from gateway.service.policies import PolicyInForce
+from gateway.service.provider_ranges import ProviderRanges, wanted
 from gateway.service.reload import Reloader
 from gateway.service.roles import Process, Role
 from gateway.service.rootkeys import public_vault_key, vault_key
@@ -90,6 +90,7 @@ class Traffic:
         self._incidents: Counter[str] = Counter()
         self._worker: Worker | None = None
         self.listeners: list[Listener] = []
+        self._ranges = ProviderRanges(config.run_directory, wanted(config), self._ranges_changed)
         self.reloader: Reloader
 
     async def start(self) -> None:
@@ -114,7 +115,7 @@ class Traffic:
             self._keep_watch(policies, recorder)
         if Role.INGRESS in roles:
             await self._open_listeners(recorder)
-        self.reloader = Reloader(self._file, policies, self.listeners, heart)
+        self.reloader = Reloader(config, self._file, policies, self.listeners, heart, self._ranges)
         await self._answer({**calls, "reload": simple(self.reloader.reload)})
 
     @property
@@ -205,7 +206,7 @@ class Traffic:
             try:
                 listener = await open_listener(
                     replace(listens, reuse_port=self._process.shares_ports),
-                    wiring.connectors(config, shipped()),
+                    wiring.connectors(config, self._ranges.networks),
                     intake,
                     clock=now,
                     entropy=entropy,
@@ -221,6 +222,26 @@ class Traffic:
                 "watch over certificates", ending(watchfulness.listen_for_expiry(config, self._alarms))
             )
         self._owner.on_stop("listeners", self._close_listeners)
+        self._keep_ranges()
+
+    def _keep_ranges(self) -> None:
+        """Ask for the providers' addresses now and then, where a connector goes by them."""
+        if not wanted(self._config):
+            return
+        every = self._config.dns.providers.total_seconds()
+        keeping = asyncio.create_task(self._ranges.keep_fresh(wiring.name_servers(self._config, None), every))
+
+        async def end() -> None:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+        self._owner.on_stop("provider ranges", end)
+
+    def _ranges_changed(self) -> None:
+        try:
+            self.reloader.readdress()
+        except (ConfigError, TlsFailure) as error:
+            log.error("the providers' new addresses could not be taken", problem=str(error))
 
     async def _close_listeners(self) -> None:
         await asyncio.gather(*(listener.close(LISTENER_GRACE) for listener in self.listeners))
