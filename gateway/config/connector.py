@@ -66,7 +66,8 @@ class Connector(Section):
     `refuse` it, `hold` it for a person, or let it go by `portal` only. The envelope sender must be yours all the
     same."""
     users: dict[str, PasswordHash] = Field(default_factory=dict, repr=False)
-    """For `login`: user names with their argon2id hashes, such as { scanner = "$argon2id$v=19$m=…" }."""
+    """For `login`: user names with their argon2id hashes, such as { scanner = "$argon2id$v=19$m=…" }, or with SCRAM
+    verifiers ("SCRAM-SHA-256$4096:…", as PostgreSQL writes them). SCRAM is offered when every user has one of these."""
     users_file: FilePath | None = Field(default=None, examples=["users.txt"])
     """For `login`: a file with one `name:hash` a line, read with the configuration and added to `users`."""
     null_sender: Literal["allow", "automatic", "refuse"] = "automatic"

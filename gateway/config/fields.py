@@ -207,11 +207,22 @@ def parse_fingerprint(value: object) -> bytes:
     return bytes.fromhex(text)
 
 
+_ARGON2ID = r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+"
+# At least the iterations of RFC 7677; more than six digits of them would be work for us at each PLAIN login.
+_SCRAM = (
+    r"SCRAM-SHA-256\$(?:409[6-9]|4[1-9]\d\d|[5-9]\d{3}|[1-9]\d{4,5}):[A-Za-z0-9+/=]{12,88}\$"
+    r"[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}="
+)
+
+
 def parse_password_hash(value: object) -> str:
     """The value itself never appears in the error: somebody may have put the password there."""
     text = _text(value)
-    if not re.fullmatch(r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+", text):
-        raise ValueError("must be an argon2id hash, beginning with `$argon2id$`, never the password itself")
+    if not re.fullmatch(_ARGON2ID, text) and not re.fullmatch(_SCRAM, text):
+        raise ValueError(
+            "must be an argon2id hash, beginning with `$argon2id$`, or a SCRAM-SHA-256 verifier, beginning with "
+            "`SCRAM-SHA-256$`, never the password itself"
+        )
     return text
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.ingress.tenant import TenantProof
 from gateway.model.address import Address
+from gateway.wire.scram import parse_verifier
 from gateway.wire.smtp_server_actions import Refused
 from gateway.wire.smtp_server_data import Newlines
 
@@ -26,7 +27,7 @@ _LOGIN_FIRST = Refused(530, "5.7.0", "authentication required")
 
 
 class User(msgspec.Struct, frozen=True):
-    """A login. `password_hash` is an argon2 PHC string."""
+    """A login. `password_hash` is an argon2 PHC string or a SCRAM verifier."""
 
     name: str
     password_hash: str
@@ -79,19 +80,28 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Connectors:
-    """All connectors of an installation, with their networks parsed once. Raises ValueError for a network that is none,
-    and for two connectors of one name."""
+    """All connectors of an installation, with their networks parsed once. Raises ValueError for a network or a SCRAM
+    verifier that is none, and for two connectors of one name."""
 
     def __init__(self, connectors: Iterable[Connector]) -> None:
         self.all = tuple(connectors)
         if len({each.name for each in self.all}) != len(self.all):
             raise ValueError("two connectors have the same name")
+        for user in (user for each in self.all for user in each.users):
+            if user.password_hash.startswith("SCRAM-"):
+                parse_verifier(user.password_hash)
         self.domains = frozenset(domain for each in self.all for domain in each.domains)
         self._networks = {each.name: tuple(map(ipaddress.ip_network, each.networks)) for each in self.all}
 
     @property
     def logins(self) -> tuple[Connector, ...]:
         return tuple(each for each in self.all if each.kind == "login")
+
+    @property
+    def scram(self) -> bool:
+        """Whether SCRAM can be offered: a client takes the strongest that is, so every user must have a verifier."""
+        users = [user for each in self.logins for user in each.users]
+        return bool(users) and all(user.password_hash.startswith("SCRAM-") for user in users)
 
     @property
     def wants_certificates(self) -> bool:

@@ -90,6 +90,7 @@ class Door:
             error_limit=settings.error_limit,
             starttls=settings.tls == "starttls",
             auth=bool(self.connectors.logins) and settings.tls != "off",
+            scram=self.connectors.scram,
         )
 
     def _header_rules(self) -> HeaderRules:
@@ -147,6 +148,10 @@ class Door:
             await asyncio.wait(tuple(self._tasks))
 
     # ------------------------------------------------------------------------------------------------- odds, ends
+
+    def nonce(self) -> str:
+        """Unguessable printable ASCII."""
+        return self._entropy(18).hex()
 
     def new_message_id(self, now: datetime) -> str:
         return message_id(int(now.timestamp() * 1000), self._entropy(7))

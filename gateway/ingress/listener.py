@@ -79,7 +79,7 @@ async def open_listener(
     fault = settings.fault()
     if fault is not None:
         raise ListenerError(fault)
-    logins = LoginCheck()
+    logins = LoginCheck(entropy(32))
     door = Door(
         settings,
         Connectors(connectors),

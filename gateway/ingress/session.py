@@ -21,16 +21,19 @@ from gateway.wire.smtp_server_actions import (
     DropBody,
     EndOfData,
     Event,
+    FindVerifier,
     JudgeMail,
     JudgeRecipient,
     Login,
     MailAccepted,
     MailCommand,
     OpenBody,
+    Proved,
     Refused,
     Send,
     StartTls,
     TlsStarted,
+    VerifierFound,
 )
 from gateway.wire.smtp_server_data import Newlines
 
@@ -98,6 +101,7 @@ class Session:
         """The handshake is done, of STARTTLS or of implicit TLS."""
         self._engine = engine
         self._standing = None
+        self.dialogue.channel_binding = engine.binding
         if self.dialogue.waiting:
             self._perform(self.dialogue.resume(TlsStarted()))
 
@@ -142,6 +146,8 @@ class Session:
                     event = self._judge_mail(action.mail)
                 elif type(action) is OpenBody:
                     event = self._open_body(action.mail, action.recipients)
+                elif type(action) is FindVerifier:
+                    event = self._find_verifier(action.user)
                 elif type(action) is EndOfData:
                     submission, self._submission = self._submission, None
                     assert submission is not None
@@ -297,7 +303,15 @@ class Session:
 
     # ------------------------------------------------------------------------------------------------------ login
 
-    async def _check_login(self, login: Login, question: int) -> None:
+    def _find_verifier(self, user: str) -> Event:
+        door = self._door
+        found = door.logins.verifier(user, door.connectors.logins, self.ip)
+        if isinstance(found, Refused):
+            self._report(IncidentKind.AUTH_THROTTLED, user)
+            return found
+        return VerifierFound(found, door.nonce())
+
+    async def _check_login(self, login: Login | Proved, question: int) -> None:
         door = self._door
         event: Event
         try:

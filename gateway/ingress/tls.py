@@ -61,6 +61,9 @@ class TlsEngine:
         self._connection.set_accept_state()
         self.session: TlsSession | None = None  # None until the handshake is done
         self.certificate: str | None = None  # the client's, SHA-256 of its DER in hex
+        self.binding: bytes | None = (
+            None  # tls-exporter (RFC 9266), for TLS 1.3 only: there it cannot be shared
+        )
         self.ended = False  # the peer has closed its side properly
 
     def receive(self, octets: bytes) -> bytes:
@@ -122,6 +125,8 @@ class TlsEngine:
         if certificate is not None:
             chain = (crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate),)
             self.certificate = hashlib.sha256(chain[0]).hexdigest()
+        if connection.get_protocol_version_name() == "TLSv1.3":
+            self.binding = connection.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
         sni = connection.get_servername()
         self.session = TlsSession(
             version=connection.get_protocol_version_name(),

@@ -17,24 +17,21 @@ from gateway.wire.smtp_server_actions import (
     CloseReason,
     EndOfData,
     Event,
+    FindVerifier,
     JudgeMail,
     JudgeRecipient,
-    Login,
     MailAccepted,
     OpenBody,
     Refused,
     StartTls,
     TlsStarted,
 )
+from gateway.wire.smtp_server_auth import AUTH_LIMIT, Authentication
 from gateway.wire.smtp_server_commands import CommandError, parse_helo, parse_mail, parse_recipient
 from gateway.wire.smtp_server_content import Content
-from gateway.wire.smtp_server_sasl import MECHANISMS, SaslExchange
 from gateway.wire.smtp_server_session import DialogueSettings, Transaction
-from gateway.wire.smtp_server_transfer import Transfer
 
 COMMAND_LIMIT = 2048  # octets: 512 and what the extensions add, with room (RFC 5321 section 4.5.3.1.4)
-AUTH_LIMIT = 12288  # octets of a line that carries a SASL response (RFC 4954 section 4)
-AUTH_TRIES = 3
 FLOOD_LIMIT = 1 << 20  # octets fed while an answer is pending; a shell that stops reading never gets near
 
 _NUL, _LF, _CR = b"\0\n\r"  # octets as numbers: `in` finds those five times as fast as bytes
@@ -55,16 +52,12 @@ _FIXED = {
 _WAIT_AFTER = frozenset({b"EHLO", b"HELO", b"DATA", b"AUTH"})  # RFC 2920 section 3.1; STARTTLS and QUIT apart
 
 
-class ServerDialogue(Transfer):
+class ServerDialogue(Authentication):
     """One session. `tls` is true from the start under implicit TLS."""
 
     def __init__(self, settings: DialogueSettings, *, tls: bool = False) -> None:
         super().__init__(settings, tls=tls)
         self.helo = ""
-        self.extended = False  # EHLO, not HELO
-        self.user: str | None = None
-        self._sasl: SaslExchange | None = None
-        self._failed_logins = 0
         self._last_words: Refused | None = None
 
     # ------------------------------------------------------------------------------------------ the shell's side
@@ -91,7 +84,7 @@ class ServerDialogue(Transfer):
     @property
     def asked_for_login(self) -> bool:
         """Whether the answer that the shell owes is to a login."""
-        return type(self._asked) is Authenticate
+        return type(self._asked) in {Authenticate, FindVerifier}
 
     @property
     def protocol(self) -> str:
@@ -139,6 +132,8 @@ class ServerDialogue(Transfer):
             self._after_content(event)
         elif type(asked) is Authenticate:
             self._after_login(asked.login, event)
+        elif type(asked) is FindVerifier:
+            self._after_verifier(event)
         elif type(asked) is StartTls:
             assert type(event) is TlsStarted, event
             self.tls, self.helo, self.extended = True, "", False
@@ -252,7 +247,7 @@ class ServerDialogue(Transfer):
         if self.tls:
             words.append("REQUIRETLS")
             if self.settings.auth and self.user is None:
-                words.append(f"AUTH {MECHANISMS}")
+                words.append(f"AUTH {' '.join(self._mechanisms)}")
         elif self.settings.starttls:
             words.append("STARTTLS")
         self._out.append(format_reply(250, None, *words))
@@ -331,49 +326,3 @@ class ServerDialogue(Transfer):
         else:
             assert type(event) is Refused, event
             self._reply(event)
-
-    # ------------------------------------------------------------------------------------------------------ AUTH
-
-    def _auth(self, argument: bytes) -> None:
-        if not self.settings.auth:
-            self._error(Refused(502, "5.5.1", "AUTH is not offered"))
-        elif not self.tls:
-            self._error(Refused(538, "5.7.11", "AUTH needs TLS: say STARTTLS first"))
-        elif self.user is not None or self._transaction is not None or not self.extended:
-            self._error(_NOT_NOW)
-        else:
-            mechanism, _, initial = argument.partition(b" ")
-            self._sasl = SaslExchange(mechanism)
-            self._after_response(self._sasl.start(initial.strip(b" ")))
-
-    def _response(self) -> bool:
-        line = self._take_line(AUTH_LIMIT, AUTH_LIMIT)
-        if line is None:
-            return False
-        self._mode = "command"
-        assert self._sasl is not None
-        try:
-            self._after_response(self._sasl.answer(line))
-        except CommandError as error:
-            self._error(error.reply)
-        return True
-
-    def _after_response(self, answer: Login | bytes) -> None:
-        if isinstance(answer, Login):
-            self._sasl = None
-            self._ask(Authenticate(answer))
-        else:
-            self._out.append(answer)
-            self._mode = "sasl"
-
-    def _after_login(self, login: Login, event: Event) -> None:
-        if type(event) is Accepted:
-            self.user = login.user
-            self._out.append(format_reply(235, "2.7.0", "authentication succeeded"))
-            return
-        assert type(event) is Refused, event
-        self._failed_logins += 1
-        if self._failed_logins < AUTH_TRIES:
-            self._error(event)
-        else:
-            self._end(Refused(421, "4.7.0", "too many failed logins"), CloseReason.AUTH)

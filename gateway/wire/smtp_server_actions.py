@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.model.address import Address
 from gateway.model.envelope import Recipient
+from gateway.wire.scram import Verifier
 from gateway.wire.smtp_server_data import Newlines
 
 
@@ -50,6 +51,13 @@ class Login(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Login(user={self.user!r}, password=...)"
+
+
+class Proved(msgspec.Struct, frozen=True):
+    """What a SCRAM exchange showed of a user's claim."""
+
+    user: str
+    right: bool
 
 
 # ------------------------------------------------------------------------------------------------------- actions
@@ -103,9 +111,16 @@ class EndOfData(msgspec.Struct, frozen=True):
 
 @final
 class Authenticate(msgspec.Struct, frozen=True):
-    """Answer with Accepted or Refused."""
+    """Answer with Accepted or Refused. What is `Proved` has only to be counted, and bound to a connector."""
 
-    login: Login
+    login: Login | Proved
+
+
+@final
+class FindVerifier(msgspec.Struct, frozen=True):
+    """Answer with VerifierFound, for users that nobody knows too, or Refused."""
+
+    user: str
 
 
 @final
@@ -129,6 +144,7 @@ Action = (
     | DropBody
     | EndOfData
     | Authenticate
+    | FindVerifier
     | StartTls
     | Close
 )
@@ -165,4 +181,12 @@ class TlsStarted(msgspec.Struct, frozen=True):
     """The handshake is done; all that was said before it is forgotten (RFC 3207 section 4.2)."""
 
 
-Event = MailAccepted | Accepted | Refused | TlsStarted
+@final
+class VerifierFound(msgspec.Struct, frozen=True):
+    """`nonce` is unguessable printable ASCII without commas."""
+
+    verifier: Verifier
+    nonce: str
+
+
+Event = MailAccepted | Accepted | Refused | TlsStarted | VerifierFound

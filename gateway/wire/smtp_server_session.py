@@ -22,6 +22,7 @@ class DialogueSettings(msgspec.Struct, frozen=True, kw_only=True):
     error_limit: int = 20
     starttls: bool = False
     auth: bool = False
+    scram: bool = False  # offered beside PLAIN and LOGIN
 
 
 # What the next octets are. `greeting`: too early, our 220 has not been sent; `sasl`: a SASL response; `asked`: not to

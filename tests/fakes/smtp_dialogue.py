@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from gateway.wire.scram import make_verifier
 from gateway.wire.smtp_server import ServerDialogue
 from gateway.wire.smtp_server_actions import (
     Accepted,
@@ -14,6 +15,7 @@ from gateway.wire.smtp_server_actions import (
     DropBody,
     EndOfData,
     Event,
+    FindVerifier,
     JudgeMail,
     JudgeRecipient,
     MailAccepted,
@@ -22,10 +24,12 @@ from gateway.wire.smtp_server_actions import (
     Send,
     StartTls,
     TlsStarted,
+    VerifierFound,
 )
 from gateway.wire.smtp_server_data import Newlines
 from gateway.wire.smtp_server_session import DialogueSettings
 
+VERIFIER = make_verifier("geheim", b"sixteen octets..")
 SETTINGS = DialogueSettings(hostname="gw.example", starttls=True, auth=True)
 
 
@@ -130,6 +134,8 @@ class Driver:
                 self.messages.append(b"".join(self._body))
                 self._body = None
                 return Accepted("queued")
+            case FindVerifier():
+                return VerifierFound(VERIFIER, "server-nonce")
             case JudgeRecipient() | Authenticate():
                 return Accepted()
             case StartTls():

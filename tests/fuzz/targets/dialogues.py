@@ -11,8 +11,8 @@ from gateway.wire.endpoint import Endpoint
 from gateway.wire.reply import MAX_LINE, MAX_LINES, ReplyParser, format_reply
 from gateway.wire.smtp_client import ClientDialogue
 from gateway.wire.smtp_client_phase import Phase, StartTls
-from gateway.wire.smtp_server import AUTH_LIMIT
 from gateway.wire.smtp_server_actions import CloseReason, EndOfData
+from gateway.wire.smtp_server_auth import AUTH_LIMIT
 from gateway.wire.smtp_server_data import Newlines
 from gateway.wire.smtp_server_session import DialogueSettings
 from gateway.wire.smtp_transaction import Transaction, TransactionReplies
@@ -28,6 +28,7 @@ _SETTINGS = DialogueSettings(
     error_limit=50,
     starttls=True,
     auth=True,
+    scram=True,
 )
 _UNHEARD = {CloseReason.PIPELINING, CloseReason.STARTTLS_INJECTION}  # the client did not wait: cuts matter
 _MX = Endpoint("mx.example.org", "192.0.2.1", 25)

@@ -6,8 +6,8 @@ import base64
 
 import pytest
 
-from gateway.wire.smtp_server import AUTH_LIMIT
 from gateway.wire.smtp_server_actions import Authenticate, CloseReason, Login, Refused
+from gateway.wire.smtp_server_auth import AUTH_LIMIT
 from tests.fakes.smtp_dialogue import Driver
 
 
