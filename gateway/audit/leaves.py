@@ -302,6 +302,22 @@ class ConfigChanged(_Shape, frozen=True, kw_only=True):
     keys: Words = ()
 
 
+class KeyChanged(_Shape, frozen=True, kw_only=True):
+    """A key of our own: `change` is made (by `actor`) or used (it signs from now on), `purpose` is dkim.
+
+    `name` is where its public half belongs in the DNS, `published` whether it was seen there; `sha256` is of the
+    public half.
+    """
+
+    actor: Actor | None = None
+    algorithm: str
+    change: str
+    name: str
+    published: bool = False
+    purpose: str
+    sha256: str
+
+
 class Started(_Shape, frozen=True, kw_only=True):
     """`clean` says that the stop before this start was an orderly one."""
 
@@ -359,6 +375,7 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "policy.loaded": PolicyLoaded,
     "policy.refused": PolicyRefused,
     "config.changed": ConfigChanged,
+    "key.changed": KeyChanged,
     "service.start": Started,
     "service.stop": Stopped,
     "audit.heartbeat": Heartbeat,

@@ -28,6 +28,7 @@ from gateway.audit.leaves import (
     ExceptionUsed,
     Frame,
     Heartbeat,
+    KeyChanged,
     Notice,
     PolicyLoaded,
     PolicyRefused,
@@ -217,6 +218,10 @@ class Recorder:
         """Settings were read: the hash of the whole, the names (never values) of those that differ from before."""
         body = ConfigChanged(config_hash=config_hash, keys=tuple(sorted(keys)))
         return self._record(now, "config.changed", body)
+
+    def key_changed(self, change: KeyChanged, now: datetime) -> Record:
+        """A key of our own was made, or is used from now on."""
+        return self._record(now, "key.changed", change)
 
     def started(self, version: str, interval: int, now: datetime, *, clean: bool) -> Record:
         """The service starts. `interval` is that of the heartbeats to come; `clean`: the last stop was orderly."""

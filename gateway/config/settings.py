@@ -17,6 +17,7 @@ from gateway.config.connector import Connector
 from gateway.config.fields import AtLeastOne, Fault, FaultsError, FilePath, Host, Mailbox, Section
 from gateway.config.keeping import Audit, Keys, Logging, Service, Store
 from gateway.config.sending import Delivery, Dns
+from gateway.config.signing import Dkim
 from gateway.config.trust import Tls, contradictions
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class Config(Section):
     store: Store = Store()
     audit: Audit = Audit()
     keys: Annotated[Keys, Field(default_factory=dict)]
+    dkim: Annotated[Dkim, Field(default_factory=dict)]
     service: Service = Service()
     logging: Logging = Logging()
 

@@ -15,12 +15,14 @@ from datetime import datetime
 import msgspec
 
 from gateway.deliver import outcome
+from gateway.deliver.dkim import Sign, SigningFailed
 from gateway.deliver.plan import MOST_SESSIONS, Bounds, Plan, Shuffle, plan
 from gateway.deliver.pool import Hop, Pool, Taken
 from gateway.deliver.trip import Sight, Trip
 from gateway.model.capability import Route
-from gateway.model.delivery import DeliveryAttempt, ProtectedMessage
+from gateway.model.delivery import Deferred, DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Errand
+from gateway.wire.dkim import Signed
 from gateway.wire.endpoint import ConnectFailure, Endpoint
 from gateway.wire.smtp_transaction import Obstacle, Transaction, TransactionReplies
 from gateway.wire.tls_grade import grade, meets
@@ -42,6 +44,7 @@ class Courier:
         shuffle: Shuffle,
         bounds: Bounds,
         downgrade: Downgrade,
+        sign: Sign | None = None,
         ca_file: str | None = None,
     ) -> None:
         self._pool = pool
@@ -50,6 +53,7 @@ class Courier:
         self._bounds = bounds
         self._ca_file = ca_file
         self._downgrade = downgrade
+        self._sign = sign
 
     async def deliver(
         self,
@@ -68,7 +72,10 @@ class Courier:
         planned = plan(route, self._bounds, self._shuffle)
         if planned.problem is not None:
             trip.nowhere(planned.problem)
-        await self._walk(trip, planned, source_address)
+        try:
+            await self._walk(trip, planned, source_address)
+        except SigningFailed as failure:
+            trip.saw_all(Sight(None), Deferred(failure.problem))
         return trip.attempts()
 
     async def _walk(self, trip: Trip, planned: Plan, source_address: str | None) -> None:
@@ -110,7 +117,8 @@ class Courier:
             while batch := [number for number in trip.waiting if number not in asked][:MOST_RECIPIENTS]:
                 if current is None or not current.connection.alive:
                     return
-                transaction = self._transaction(trip, batch)
+                signed = await self._signature(trip)
+                transaction = self._transaction(trip, batch, signed)
                 replies = await current.connection.send(transaction)
                 if current.kept and outcome.went_stale(replies):
                     stale, current = current, None
@@ -121,7 +129,7 @@ class Courier:
                         continue
                     trip.met_obstacle(self._seen(current), batch, replies.obstacle)
                     return
-                asked.update(await self._record(trip, current, transaction, batch, replies))
+                asked.update(await self._record(trip, current, transaction, batch, replies, signed))
         finally:
             if current is not None:
                 self._pool.release(current)
@@ -131,12 +139,19 @@ class Courier:
         self._pool.release(stale)
         return await self._approach(trip, stale.hop, fresh=True)
 
-    def _transaction(self, trip: Trip, batch: Sequence[int]) -> Transaction:
+    async def _signature(self, trip: Trip) -> Signed:
+        """The signature of the message as it stands now: the last thing that is done to it. Raises SigningFailed."""
+        if trip.signed is None:
+            unchanged = trip.message.sha256 if trip.content is trip.message.content else b""
+            trip.signed = await self._sign(trip.content, unchanged) if self._sign else Signed(b"", unchanged)
+        return trip.signed
+
+    def _transaction(self, trip: Trip, batch: Sequence[int], signed: Signed) -> Transaction:
         envelope = trip.errands[0].envelope
         return Transaction(
             sender=trip.message.sender,
             recipients=tuple(trip.errands[number].recipient for number in batch),
-            content=trip.content,
+            content=signed.fields + trip.content if signed.fields else trip.content,
             ret=envelope.ret,
             envid=envelope.envid,
             eight_bit=trip.eight_bit,
@@ -151,8 +166,7 @@ class Courier:
         downgraded = self._downgrade(trip.content)
         if downgraded is None:
             return False
-        trip.content = downgraded
-        trip.eight_bit = False
+        trip.become(downgraded, eight_bit=False)
         return True
 
     async def _record(
@@ -162,6 +176,7 @@ class Courier:
         transaction: Transaction,
         batch: Sequence[int],
         replies: TransactionReplies,
+        signed: Signed,
     ) -> list[int]:
         """Put the outcomes down; the numbers of those who have had their turn on this connection."""
         sight = self._seen(taken)
@@ -170,7 +185,7 @@ class Courier:
             sight = msgspec.structs.replace(
                 sight,
                 octets=len(transaction.content),
-                sha256=await _sha256(trip.message, transaction.content),
+                sha256=signed.sha256 or await _sha256(transaction.content),
                 without_dsn=replies.without_dsn,
             )
         accepted = any(reply is not None and reply.code // 100 == 2 for reply in replies.rcpt)
@@ -194,10 +209,8 @@ def _unasked(endpoint: Endpoint, failure: ConnectFailure) -> Sight:
     return Sight(endpoint, failure.session, grade(failure.session) if known else None)
 
 
-async def _sha256(message: ProtectedMessage, content: bytes) -> bytes:
-    """What left: as it was given to us, or changed for this hop."""
-    if message.sha256 and content is message.content:
-        return message.sha256
+async def _sha256(content: bytes) -> bytes:
+    """What left, where nobody has hashed it yet."""
     if len(content) <= _HASH_APART:
         return hashlib.sha256(content).digest()
     return (await asyncio.to_thread(hashlib.sha256, content)).digest()

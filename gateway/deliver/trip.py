@@ -20,6 +20,7 @@ from gateway.model.delivery import (
 from gateway.model.envelope import Errand
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsGrade, TlsSession
+from gateway.wire.dkim import Signed
 from gateway.wire.endpoint import Endpoint
 from gateway.wire.smtp_transaction import Obstacle
 
@@ -59,11 +60,18 @@ class Trip:
         self.numbers = numbers
         self.content = message.content
         self.eight_bit = message.eight_bit
+        self.signed: Signed | None = None  # of the content as it stands
         self.waiting = list(range(len(errands)))
         self.sessions = 0
         self._clock = clock
         self._started = clock()
         self._seen: list[list[_Seen]] = [[] for _ in errands]
+
+    def become(self, content: bytes, *, eight_bit: bool) -> None:
+        """The message was changed for this hop, and the hops after it get what this one gets."""
+        self.content = content
+        self.eight_bit = eight_bit
+        self.signed = None
 
     def nowhere(self, problem: Problem) -> None:
         """There is no host to ask."""

@@ -19,6 +19,7 @@ from gateway.policy import PolicyError
 from gateway.policy.lint import check as check_policy
 from gateway.probe.dns import near, system_servers
 from gateway.service.clock import now
+from gateway.service.dkim import KeysUnusable, usable_keys
 from gateway.service.policies import SITE, load_policy
 from gateway.store.contract import StoreUnusable
 from gateway.store.keys import load_key_file, load_private_key
@@ -36,16 +37,8 @@ class Finding(msgspec.Struct, frozen=True):
 
 def check_up(config: Config) -> tuple[Finding, ...]:
     """Everything, whatever is found first."""
-    return (
-        *_policy(config),
-        *_keys(config),
-        *_connectors(config),
-        *_certificates(config),
-        *_folders(config),
-        *_dns(config),
-        *_trust(config),
-        *_alerts(config),
-    )
+    looks = (_policy, _keys, _connectors, _dkim, _certificates, _folders, _dns, _trust, _alerts)
+    return tuple(finding for look in looks for finding in look(config))
 
 
 def _policy(config: Config) -> Iterator[Finding]:
@@ -111,6 +104,25 @@ def _connectors(config: Config) -> Iterator[Finding]:
             )
         changing = "; two secrets count, while one is being changed" if len(secrets) > 1 else ""
         yield Finding("ok", f"{where}: secret from {connector.secret}{changing}")
+
+
+def _dkim(config: Config) -> Iterator[Finding]:
+    """Whether each key can be used; what the DNS shows of them `sealgate dkim records --check` tells."""
+    try:
+        keys = usable_keys(config).keys
+    except KeysUnusable as error:
+        for fault in error.faults:
+            yield Finding("error", f"dkim: {fault.where}: {fault.what}", fault.remedy)
+        return
+    for domain, those in keys.items():
+        yield Finding("ok", f"dkim: {domain}: {', '.join(key.selector for key in those)}")
+    ours = {domain for connector in config.connector for domain in connector.domains}
+    for domain in sorted(ours - keys.keys()) if keys else ():
+        yield Finding(
+            "warning",
+            f"dkim: {domain}: a connector's domain without a key; we do not sign its mail",
+            f"`sealgate dkim make --domain {domain}`",
+        )
 
 
 def _certificates(config: Config) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Reloading: policy with its lists, connectors with their users, certificates. Each is taken whole or not at all.
+"""Reloading: policy with its lists, DKIM keys, connectors with their users, certificates: each whole or not at all.
 
 Listeners' addresses, folders, keys and limits need a restart; docs/operations.md has the list.
 """
@@ -16,6 +16,7 @@ from gateway.ingress.listener import Listener
 from gateway.ingress.tls import TlsFailure
 from gateway.policy import PolicyError
 from gateway.service import wiring
+from gateway.service.dkim import Dkim, KeysUnusable
 from gateway.service.heart import Heart
 from gateway.service.policies import PolicyInForce
 from gateway.service.provider_ranges import ProviderRanges
@@ -36,6 +37,7 @@ class Reloader:
         config: Config,
         config_file: Path,
         policies: PolicyInForce | None,
+        dkim: Dkim | None,
         listeners: Sequence[Listener],
         heart: Heart,
         ranges: ProviderRanges,
@@ -43,6 +45,7 @@ class Reloader:
         self._config = config  # whose connectors are in force
         self._file = config_file
         self._policies = policies
+        self._dkim = dkim
         self._listeners = listeners
         self._heart = heart
         self._ranges = ranges
@@ -53,6 +56,8 @@ class Reloader:
         problems: list[str] = []
         if self._policies is not None:
             await self._policy(self._policies, lines, problems)
+        if self._dkim is not None:
+            self._dkim_keys(self._dkim, lines, problems)
         if self._listeners:
             self._connectors(lines, problems)
             self._certificates(lines, problems)
@@ -78,6 +83,12 @@ class Reloader:
             return
         await self._heart.policy(loaded, before)
         lines.append(f"policy {loaded.policy.name}: {loaded.policy.hash[:16]} in force")
+
+    def _dkim_keys(self, dkim: Dkim, lines: list[str], problems: list[str]) -> None:
+        try:
+            lines.append(f"DKIM keys: {dkim.load()} read")
+        except KeysUnusable as error:
+            problems.extend(f"{fault.where}: {fault.what}" for fault in error.faults)
 
     def _connectors(self, lines: list[str], problems: list[str]) -> None:
         try:

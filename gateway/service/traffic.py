@@ -28,6 +28,7 @@ from gateway.service.calls import queue_calls, simple
 from gateway.service.children import CannotStart
 from gateway.service.clock import entropy, now
 from gateway.service.control import Call
+from gateway.service.dkim import Dkim, KeysUnusable
 from gateway.service.dnssec import DnssecLog
 from gateway.service.heart import Heart
 from gateway.service.intake import StoreIntake
@@ -103,9 +104,11 @@ class Traffic:
         heart = await self._heart(recorder, policies)
 
         calls: dict[str, Call] = {}
+        dkim: Dkim | None = None
         if policies and vault:
             books = self._books(recorder)
-            self._worker = self._start_worker(policies, books)
+            dkim = self._dkim(recorder)
+            self._worker = self._start_worker(policies, books, dkim)
             operations = Operations(self._store, books, now=now, changed=self._worker.wake)
             if self._process.leads:
                 calls = {
@@ -115,7 +118,7 @@ class Traffic:
             self._keep_watch(policies, recorder)
         if Role.INGRESS in roles:
             await self._open_listeners(recorder)
-        self.reloader = Reloader(config, self._file, policies, self.listeners, heart, self._ranges)
+        self.reloader = Reloader(config, self._file, policies, dkim, self.listeners, heart, self._ranges)
         await self._answer({**calls, "reload": simple(self.reloader.reload)})
 
     @property
@@ -153,11 +156,32 @@ class Traffic:
             await heart.policy(policies.loaded, None)
         return heart
 
-    def _start_worker(self, policies: PolicyInForce, books: Books) -> Worker:
+    def _dkim(self, recorder: Recorder) -> Dkim:
+        lookup = wiring.name_servers(self._config, None)
+        try:
+            dkim = Dkim(self._config, self._store, recorder, lookup, now=now, records=self._process.leads)
+        except KeysUnusable as error:
+            raise CannotStart(str(error), "`sealgate check` looks at every key") from error
+        watching = dkim.watch()
+        watching.add_done_callback(self._watch_ended)
+
+        async def end() -> None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            dkim.signer.close()
+
+        self._owner.on_stop("DKIM keys", end)
+        return dkim
+
+    def _watch_ended(self, watching: asyncio.Task[None]) -> None:
+        if not watching.cancelled() and (bug := watching.exception()) is not None:
+            self._owner.cannot_go_on(bug)
+
+    def _start_worker(self, policies: PolicyInForce, books: Books, dkim: Dkim) -> Worker:
         config, store = self._config, self._store
         connections = wiring.pool(config)
         prober = wiring.prober(config, policies, store, DnssecLog(self._alarms))
-        carrier = wiring.courier(config, connections, now)
+        carrier = wiring.courier(config, connections, now, dkim.signer.sign)
         worker = Worker(
             store,
             wiring.stages(config, store, policies, prober, carrier, books, now),

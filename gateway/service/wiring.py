@@ -25,6 +25,7 @@ from gateway.config.provider_ranges import Network
 from gateway.config.secrets import read_secrets
 from gateway.config.trust import DomainTls
 from gateway.deliver.courier import Courier
+from gateway.deliver.dkim import Sign
 from gateway.deliver.plan import Bounds
 from gateway.deliver.pool import Hop, Limits, Pool
 from gateway.deliver.retry import Schedule
@@ -200,8 +201,8 @@ def pool(config: Config) -> Pool:
     return Pool(open_one, limits)
 
 
-def courier(config: Config, connections: Pool, now: Callable[[], datetime]) -> Courier:
-    """Hands messages over."""
+def courier(config: Config, connections: Pool, now: Callable[[], datetime], sign: Sign) -> Courier:
+    """Hands messages over, signed by `sign` last of all."""
     own = frozenset((str(one.address.host), one.address.port) for one in config.listener)
     return Courier(
         connections,
@@ -210,6 +211,7 @@ def courier(config: Config, connections: Pool, now: Callable[[], datetime]) -> C
         bounds=Bounds(allowed=config.delivery.allow_networks, own=own),
         ca_file=ca_file(config),
         downgrade=downgrade,
+        sign=sign,
     )
 
 

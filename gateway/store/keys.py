@@ -97,7 +97,7 @@ def load_key_file(path: Path) -> QueueKey:
 
 def load_private_key(path: Path) -> X25519PrivateKey:
     """Read a key file. Refuses one that group or others may read or write, or that a stranger owns."""
-    pem = _read(path, _refuse_loose)
+    pem = read_secret(path)
     try:
         private = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
@@ -121,6 +121,11 @@ def load_public_key(path: Path) -> X25519PublicKey:
     if not isinstance(public, X25519PublicKey):
         raise StoreUnusable(str(path), "this key is not an X25519 key", _ANOTHER)
     return public
+
+
+def read_secret(path: Path) -> bytes:
+    """The start of a file that must be a secret; raises StoreUnusable where others can read or change it."""
+    return _read(path, _refuse_loose)
 
 
 def _read(path: Path, check: Callable[[Path, os.stat_result], None]) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from ipaddress import ip_network
 
 from gateway.deliver.courier import Courier
+from gateway.deliver.dkim import Sign
 from gateway.deliver.plan import Bounds
 from gateway.deliver.pool import Hop, Limits, Pool
 from gateway.model.address import Address
@@ -16,6 +17,7 @@ from gateway.model.delivery import DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Client, Envelope, Errand, Recipient
 from gateway.model.tls import Dane, TlsFloor, TlsGrade, TlsTerms
 from gateway.net.smtp import ClientSettings, ConnectFailure, SmtpConnection, connect
+from gateway.wire.dkim import Signed
 from tests.fakes.scripted_mx import ScriptedMx
 
 VERIFIED = TlsFloor((TlsGrade.DANE, TlsGrade.MTA_STS, TlsGrade.PIN, TlsGrade.PKIX))
@@ -34,6 +36,7 @@ class Egress:
         self.pool = Pool(self._connect, limits)
         self.downgraded: list[bytes] = []
         self.downgrade_to: bytes | None = None
+        self.sign: Sign | None = None
         self._now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
         self.courier = Courier(
             self.pool,
@@ -41,6 +44,7 @@ class Egress:
             shuffle=lambda hosts: None,
             bounds=LOOPBACK,
             downgrade=self._downgrade,
+            sign=self._signed,
             ca_file=ca_file,
         )
 
@@ -93,6 +97,9 @@ class Egress:
     async def _connect(self, hop: Hop) -> SmtpConnection | ConnectFailure:
         self.opened += 1
         return await connect(hop.endpoint, hop.tls(), self.settings, hop.source_address)
+
+    async def _signed(self, content: bytes, sha256: bytes) -> Signed:
+        return await self.sign(content, sha256) if self.sign is not None else Signed(b"", sha256)
 
     def _downgrade(self, content: bytes) -> bytes | None:
         self.downgraded.append(content)

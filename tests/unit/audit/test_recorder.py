@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from gateway.audit import leaves as shapes
 from gateway.audit.canonical import parse_canonical
 from gateway.audit.event import DecisionInputs, Peer, Why, plain
-from gateway.audit.leaves import BODIES, Actor, Decided, Frame, RawFrame
+from gateway.audit.leaves import BODIES, Actor, Decided, Frame, KeyChanged, RawFrame
 from gateway.audit.recorder import Recorder
 from gateway.audit.tiles import MAX_LEAF
 from gateway.audit.trace import open_values
@@ -98,6 +98,18 @@ def every_record(make: Recorder) -> Iterator[Record]:
     )
     yield make.policy_refused("hipaa", ["bob@clinic.example is in no list"], START)
     yield make.config_changed("ef" * 32, ["listener.0.address", "audit.node"], START)
+    yield make.key_changed(
+        KeyChanged(
+            actor=Actor(uid=0, user="root", sudo="ann"),
+            algorithm="rsa-sha256",
+            change="made",
+            name="sg20261201r._domainkey.hospital.example",
+            published=True,
+            purpose="dkim",
+            sha256="ab" * 32,
+        ),
+        START,
+    )
     yield make.started("1.0", 300, START, clean=False)
     yield make.stopped("signal", START)
     yield make.heartbeat({"refused": 3, "accepted": 7}, 300, 600, START)
