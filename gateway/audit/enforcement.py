@@ -23,6 +23,7 @@ _VERSIONS = {
     "1.2": 12,
     "1.3": 13,
 }
+_NIST = re.compile(r"^(TLS_|(ECDHE|DHE)-(ECDSA|RSA)-)AES_?(128|256)[_-]GCM")
 _BROKEN = re.compile(r"NULL|EXP|RC4|DES|MD5|ADH|AECDH|anon", re.IGNORECASE)
 
 
@@ -76,8 +77,17 @@ def _below(floor: Floor, grade: str | None, tls: TlsSeen | None) -> Iterator[str
         yield "the connection did not show a key that is pinned for the host"
     if tls.terms is not None and tls.terms.least is not None and not _reaches(shown, tls.terms.least):
         yield f"the connection showed {grade or 'nothing'}, laid down for its domain is {tls.terms.least}"
+    if floor.groups and _plain(tls.group or "") not in {_plain(group) for group in floor.groups}:
+        yield f"its keys were agreed by {tls.group or 'an unknown group'}, required was {' or '.join(floor.groups)}"
+    if floor.ciphers == "nist-sp800-52r2" and not _NIST.search(tls.cipher):
+        yield f"the connection used {tls.cipher}, which {floor.ciphers} does not have"
     if _BROKEN.search(tls.cipher) and "none" not in floor.grades:
         yield f"the connection used {tls.cipher}, which protects nothing"
+
+
+def _plain(group: str) -> str:
+    """A group's name without the differences in writing it."""
+    return group.casefold().replace("prime256v1", "secp256r1")
 
 
 def _reaches(shown: set[str], least: str) -> bool:
@@ -95,6 +105,8 @@ def _shown(grade: str | None, tls: TlsSeen | None) -> set[str]:
     if grade in {"pkix", "mta-sts"} and proved:
         shown.add(grade)
     terms = tls.terms
+    if tls.weak:
+        return {"none", "encrypted"}
     if terms is not None and (terms.distrusted or (terms.pins and terms.place is None)):
         return {"none", "encrypted"}
     if terms is not None and terms.place is not None:

@@ -293,10 +293,12 @@ def tls_seen(session: TlsSession | None) -> TlsSeen | None:
         group=session.group,
         matched=session.name_matched is not None,
         ocsp=session.ocsp_staple is not None,
+        reduced=session.reduced,
         resumed=session.resumed,
         terms=_terms_seen(session.terms),
         trusted=session.trusted,
         version=session.version,
+        weak=session.weak,
     )
 
 
@@ -329,6 +331,7 @@ def floor_leaf(floor: TlsFloor) -> Floor:
     return Floor(
         ciphers=floor.ciphers,
         grades=tuple(grade.value for grade in floor.grades),
+        groups=floor.groups,
         min_version=floor.min_version,
     )
 

@@ -89,10 +89,12 @@ class TlsSeen(_Shape, frozen=True, kw_only=True):
     group: str | None = None
     matched: bool = False
     ocsp: bool = False
+    reduced: bool = False
     resumed: bool = False
     terms: TermsSeen | None = None
     trusted: bool = False
     version: str
+    weak: bool = False
 
 
 class Floor(_Shape, frozen=True, kw_only=True):
@@ -100,6 +102,7 @@ class Floor(_Shape, frozen=True, kw_only=True):
 
     ciphers: str
     grades: Words
+    groups: Words = ()
     min_version: str
 
 

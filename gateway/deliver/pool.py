@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.model.tls import TlsFloor
 from gateway.net.smtp import SmtpConnection
-from gateway.net.tls_client import ClientTls
+from gateway.net.tls_context import ClientTls
 from gateway.wire.endpoint import ConnectFailure, Endpoint
 
 

@@ -88,6 +88,7 @@ class TlsSession(msgspec.Struct, frozen=True, kw_only=True):
 
     `chain` holds the peer's certificates in DER, leaf first, as sent. `trusted` says that the chain leads to a trusted
     root and is valid now; `name_matched` is the certificate's name that fits the reference identifier, or None.
+    `weak`: a key or digest of the chain is below the profile's strength. `reduced`: the second, smaller ClientHello.
     `failure` is an RFC 8460 section 4.3 result word, or `pin-mismatch`, where the proof in force (DANE, pins, else
     chain and name) failed.
     """
@@ -104,18 +105,22 @@ class TlsSession(msgspec.Struct, frozen=True, kw_only=True):
     ocsp_staple: bytes | None = None
     dane: DaneProof | None = None
     terms: TermsProof | None = None
+    weak: bool = False
+    reduced: bool = False
 
 
 class TlsFloor(msgspec.Struct, frozen=True):
     """What a connection must show before content may leave over it. Part of the key of every connection pool.
 
     `grades` are the grades that count; a floor that admits `TlsGrade.NONE` admits plain text.
-    `min_version` and `ciphers` name the handshake's limits; `ciphers` is a profile's name, not an OpenSSL string.
+    `min_version` and `ciphers` name the handshake's limits; `ciphers` is a profile's name, not an OpenSSL string
+    (`gateway.wire.tls_profile`). `groups` are the key exchange groups that count, none: those of the profile.
     """
 
     grades: tuple[TlsGrade, ...]
     min_version: str = "1.2"
     ciphers: str = "nist-sp800-52r2"
+    groups: tuple[str, ...] = ()
 
     @property
     def admits_plain(self) -> bool:

@@ -20,7 +20,8 @@ import msgspec
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsSession
 from gateway.net.stream import CutOff, Stream
-from gateway.net.tls_client import ClientTls, TlsError
+from gateway.net.tls_client import TlsError
+from gateway.net.tls_context import ClientTls
 from gateway.wire.destinations import Destinations
 
 Resolve: TypeAlias = Callable[[str], Awaitable[Sequence[str] | Problem]]

@@ -17,7 +17,8 @@ import msgspec
 
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsSession
-from gateway.net.tls_client import ClientTls, TlsChannel, TlsError
+from gateway.net.tls_client import TlsChannel, TlsError
+from gateway.net.tls_context import ClientTls
 from gateway.wire.endpoint import ConnectFailure, Endpoint
 from gateway.wire.smtp_client import ClientDialogue
 from gateway.wire.smtp_client_phase import Phase, StartTls

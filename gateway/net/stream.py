@@ -11,7 +11,8 @@ from ipaddress import ip_address
 from typing import Self
 
 from gateway.model.tls import TlsSession
-from gateway.net.tls_client import ClientTls, TlsChannel, TlsError
+from gateway.net.tls_client import TlsChannel, TlsError
+from gateway.net.tls_context import ClientTls
 
 _PIECE = 16 * 1024
 

@@ -7,39 +7,15 @@ never resumed: each brings its own certificate evidence.
 
 from __future__ import annotations
 
-import os
-from functools import lru_cache
 from ipaddress import ip_address
 
-import msgspec
 from OpenSSL import SSL, crypto
 
-from gateway.model.tls import Dane, TlsFloor, TlsSession, TlsTerms
+from gateway.model.tls import Dane, TlsSession, TlsTerms
 from gateway.net.dane import dns_names, prove
 from gateway.net.pins import stand
+from gateway.net.tls_context import ClientTls, context
 from gateway.wire.tls_name import match_name
-
-# Allow lists by profile: suites up to TLS 1.2 with OpenSSL's security level, and suites of TLS 1.3.
-# nist-sp800-52r2: the AEAD suites with ephemeral keys of SP 800-52r2 section 3.3.1.1; level 2 asks for 112 bits.
-_AEAD = (
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "DHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES128-GCM-SHA256"
-)
-_CHACHA = "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-_AES13 = "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256"
-PROFILES: dict[str, tuple[str, str]] = {
-    "nist-sp800-52r2": (f"{_AEAD}:@SECLEVEL=2", _AES13),
-    "modern": (f"{_AEAD}:{_CHACHA}:@SECLEVEL=2", f"{_AES13}:TLS_CHACHA20_POLY1305_SHA256"),
-    # What any server of the last fifteen years speaks: where the choice is this or plain text, this is better.
-    "opportunistic": ("HIGH:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0", f"{_AES13}:TLS_CHACHA20_POLY1305_SHA256"),
-}
-_VERSIONS = {
-    "1.0": SSL.TLS1_VERSION,
-    "1.1": SSL.TLS1_1_VERSION,
-    "1.2": SSL.TLS1_2_VERSION,
-    "1.3": SSL.TLS1_3_VERSION,
-}
 
 _RECORD = 16 * 1024  # the most plain text that one TLS record carries
 _PIECE = 64 * 1024
@@ -48,23 +24,8 @@ _MOST_CHAIN = 10
 
 # X509_V_ERR_ numbers of OpenSSL that say "expired" and "nobody whom we trust vouches for this".
 _EXPIRED = frozenset({10})
+_WEAK = frozenset({66, 67, 68})  # keys or digests below the security level, of the leaf or above it
 _NOT_TRUSTED = frozenset({2, 7, 18, 19, 20, 21, 27, 28})
-
-
-class ClientTls(msgspec.Struct, frozen=True):
-    """How to shake hands. `ca_file` None: the system's roots. Equal values share one OpenSSL context.
-
-    `optional` goes on in plain text with a server that does not offer STARTTLS; it forgives no failure.
-    """
-
-    ca_file: str | None = None
-    min_version: str = "1.2"
-    ciphers: str = "nist-sp800-52r2"
-    optional: bool = False
-
-    @classmethod
-    def of(cls, floor: TlsFloor, ca_file: str | None) -> ClientTls:
-        return cls(ca_file, floor.min_version, floor.ciphers, floor.admits_plain)
 
 
 class TlsError(Exception):
@@ -94,9 +55,12 @@ class TlsChannel:
         self._errors: list[int] = []
         self._verified = False
         self._staple = b""
-        self._connection = SSL.Connection(
-            _context(tls.ca_file, _oldest(tls, dane), tls.ciphers, _stamp(tls.ca_file))
-        )
+        self._small = tls.small
+        try:
+            kind = context(tls, _oldest(tls, dane), _record_verdict, _record_staple)
+        except ValueError as lacking:
+            raise TlsError(str(lacking), definite=False) from None
+        self._connection = SSL.Connection(kind)
         self._connection.set_app_data(self)
         self._connection.set_connect_state()
         self._connection.request_ocsp()
@@ -198,6 +162,8 @@ class TlsChannel:
             ocsp_staple=self._staple or None,
             dane=proof,
             terms=terms,
+            weak=not _WEAK.isdisjoint(self._errors),
+            reduced=self._small,
         )
 
 
@@ -229,34 +195,6 @@ def _tls_error(error: SSL.Error) -> TlsError:
     reasons = error.args[0] if error.args and isinstance(error.args[0], list) else []
     text = "; ".join(str(reason[-1]) for reason in reasons)
     return TlsError((text or type(error).__name__)[:200], definite=bool(reasons))
-
-
-def _stamp(ca_file: str | None) -> tuple[int, ...]:
-    """Changes with the file, so that new roots count without a restart."""
-    if ca_file is None:
-        return ()
-    facts = os.stat(ca_file)  # noqa: PTH116  (no path object for each connection)
-    return facts.st_mtime_ns, facts.st_size, facts.st_ino
-
-
-@lru_cache(maxsize=32)
-def _context(ca_file: str | None, min_version: str, ciphers: str, _stamped: tuple[int, ...]) -> SSL.Context:
-    """One context for all connections of a kind: loading the system's roots takes some 20 ms."""
-    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_min_proto_version(_VERSIONS[min_version])
-    suites, suites13 = PROFILES[ciphers]
-    context.set_cipher_list(suites.encode("ascii"))
-    context.set_tls13_ciphersuites(suites13.encode("ascii"))
-    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_TICKET)
-    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # some 25 KiB less for each kept connection
-    if ca_file is None:
-        context.set_default_verify_paths()
-    else:
-        context.load_verify_locations(ca_file)
-    context.set_verify(SSL.VERIFY_PEER, _record_verdict)
-    context.set_ocsp_client_callback(_record_staple)
-    return context
 
 
 def _record_verdict(

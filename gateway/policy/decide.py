@@ -171,7 +171,8 @@ def _because(
 def _floor(policy: Policy, ruling: Ruling, scene: Scene, choice: Choice, taken: Candidate) -> TlsFloor:
     """The grades that count for what is required of the connection itself."""
     tls = policy.book.tls
-    return TlsFloor(_floor_grades(policy, ruling, scene, choice, taken), tls.min_version, tls.ciphers)
+    groups = (ruling.effects.key_groups or ()) if taken.method == "tls" else ()
+    return TlsFloor(_floor_grades(policy, ruling, scene, choice, taken), tls.min_version, tls.ciphers, groups)
 
 
 def _floor_grades(

@@ -59,7 +59,8 @@ def _lines(decision: Decision) -> Iterator[str]:
     if isinstance(decision, Send):
         floor = decision.floor
         grades = ", ".join(floor.grades)
-        yield f"connection must show one of: {grades}; TLS {floor.min_version} or newer, {floor.ciphers}"
+        groups = f", key exchange by {' or '.join(floor.groups)}" if floor.groups else ""
+        yield f"connection must show one of: {grades}; TLS {floor.min_version} or newer, {floor.ciphers}{groups}"
     elif decision.problem.private:
         yield f"detail     {decision.problem.private}"
     for note in because.notes:

@@ -33,6 +33,7 @@ from gateway.policy.program import Policy
 from gateway.policy.satisfiable import can_hold, together
 from gateway.policy.values import Demands, Exemption, Rule, Rulebook
 from gateway.policy.wording import condition_words
+from gateway.wire.tls_profile import groups
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +45,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     effects: frozenset[str] = frozenset(
         {"strip_tag"}
     )  # of journal, key_group, notify, pool, sign, stream, strip_tag
+    key_groups: frozenset[str] = frozenset()
 
 
 def check(policy: Policy, site: Site, now: datetime) -> tuple[PolicyProblem, ...]:
@@ -91,9 +93,27 @@ def _lacking(book: Rulebook, site: Site) -> Iterator[PolicyProblem]:
                         hint = did_you_mean(pattern.text, site.groups) or "this site has no directory"
                         yield at(test.place, f"there is no group `{pattern.text}`", hint)
     for demands, place in _all_demands(book):
+        if "key_group" in site.effects:
+            yield from _groups_lacking(demands, place, book.tls.ciphers, site)
         for key in ("journal", "key_group", "notify", "pool", "sign", "stream", "strip_tag"):
             if getattr(demands, key) and key not in site.effects:
                 yield at(place, f"this build cannot do `{key}` yet", "leave it out until a release that can")
+
+
+def _groups_lacking(demands: Demands, place: Place, profile: str, site: Site) -> Iterator[PolicyProblem]:
+    """Groups that the engine cannot speak, or that the policy's own profile leaves out."""
+    allowed = groups(profile, ())
+    for name in demands.key_group or ():
+        if name not in site.key_groups:
+            hint = (
+                did_you_mean(name, site.key_groups)
+                or "it is part of OpenSSL, in the version that comes with this build"
+            )
+            yield at(place, f"this build does not have the key exchange group `{name}`", hint)
+        elif name not in allowed:
+            yield at(
+                place, f'`{name}` is not in [tls] ciphers = "{profile}"', f"that has {', '.join(allowed)}"
+            )
 
 
 def _all_demands(book: Rulebook) -> list[tuple[Demands, Place]]:

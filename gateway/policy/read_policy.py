@@ -30,6 +30,7 @@ from gateway.policy.values import (
     Rulebook,
     TlsSettings,
 )
+from gateway.wire.tls_profile import PROFILES
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ SINGLE: Final = ("default", "tls", "keys", "portal", "hop")
 INCLUDED: Final = ("lists", *SINGLE, "rule", "exception", "case")
 SECTIONS: Final = ("policy", *INCLUDED)
 MIN_VERSIONS: Final = ("1.2", "1.3")
-CIPHERS: Final = ("nist-sp800-52r2",)
+CIPHERS: Final = tuple(PROFILES)
 HOPS: Final = ("none", "encrypted", "authenticated")
 
 

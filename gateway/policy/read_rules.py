@@ -11,6 +11,7 @@ from gateway.policy.read_case import read_expect, read_given
 from gateway.policy.read_conditions import read_condition
 from gateway.policy.reading import Path, Reader
 from gateway.policy.values import Case, Demands, Exemption, PortalTerms, Rule
+from gateway.wire.tls_profile import group_name
 
 DEMANDS: Final = (
     "require",
@@ -78,8 +79,12 @@ def read_demands(reader: Reader, table: Mapping[str, Any], path: Path) -> Demand
         sign=reader.flag(table, path, "sign") or False,
         notify=reader.flag(table, path, "notify") or False,
         strip_tag=reader.flag(table, path, "strip_tag") or False,
-        key_group=reader.words(table, path, "key_group"),
+        key_group=_groups(reader.words(table, path, "key_group")),
     )
+
+
+def _groups(written: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if written is None else tuple(dict.fromkeys(map(group_name, written)))
 
 
 def _portal(reader: Reader, table: Mapping[str, Any], path: Path) -> PortalTerms:

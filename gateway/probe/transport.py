@@ -23,6 +23,14 @@ from gateway.wire.tls_shortfall import shortfall
 _NOT_OFFERED = Problem("4.7.4", "the mail server does not offer TLS")
 
 
+class _Look(msgspec.Struct, frozen=True):
+    """What one try showed. `in_tls`: its handshake failed; `broke_off`: the server ended it without a word."""
+
+    posture: HostPosture
+    in_tls: bool = False
+    broke_off: bool = False
+
+
 class TlsObserver:
     """Observes with one set of limits (`tls`: roots, version, ciphers); the clock is that of each observation."""
 
@@ -34,27 +42,31 @@ class TlsObserver:
     async def observe(self, host: MxHost, address: str, now: datetime) -> HostPosture:
         """The posture, within the times of the settings. Never raises for what a peer does."""
         endpoint = Endpoint(host.name, address, host.port, host.dane, host.terms)
-        posture, broke_off = await self._once(endpoint, now)
-        if broke_off:
+        first = await self._once(endpoint, self._tls, now)
+        if not first.in_tls:
+            return first.posture
+        # The second ClientHello is smaller, for those whom a large one chokes (`gateway.net.second_try`).
+        second = await self._once(endpoint, self._tls.reduced() or self._tls, now)
+        if second.posture.grade is None and first.posture.grade is not None:
+            return first.posture  # a definite no is not forgotten because the second visit found nobody in
+        if first.broke_off and second.broke_off:
             # Many old servers hang up where they should say "protocol version"; so do overloaded ones. Twice is a no.
-            posture, again = await self._once(endpoint, now)
-            if again:
-                posture = msgspec.structs.replace(posture, grade=TlsGrade.NONE)
-        return posture
+            fit = not endpoint.demands_tls
+            return msgspec.structs.replace(second.posture, grade=TlsGrade.NONE, fit=fit)
+        return second.posture
 
-    async def _once(self, endpoint: Endpoint, now: datetime) -> tuple[HostPosture, bool]:
-        """The posture, and whether the server broke the handshake off without a word."""
+    async def _once(self, endpoint: Endpoint, tls: ClientTls, now: datetime) -> _Look:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result = await connect(endpoint, self._tls, self._settings, self._source_address)
+        result = await connect(endpoint, tls, self._settings, self._source_address)
         if isinstance(result, ConnectFailure):
-            prompt = (
-                loop.time() - began < self._settings.tls
-            )  # the time was not up, so it was the server's doing
-            return _failed(endpoint, result, now), result.stage == "tls" and not result.definite and prompt
+            in_tls = result.stage == "tls"
+            # where the time was not up, it was the server's doing
+            prompt = loop.time() - began < self._settings.tls
+            return _Look(_failed(endpoint, result, now), in_tls, in_tls and not result.definite and prompt)
         posture = _shown(endpoint, result, now)
         await result.close()
-        return posture, False
+        return _Look(posture)
 
 
 def observer_settings(helo: str) -> ClientSettings:

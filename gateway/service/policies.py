@@ -8,13 +8,18 @@ import msgspec
 
 from gateway.classify.detector import KNOWN_DETECTORS
 from gateway.config.quantities import format_size
+from gateway.net.tls_context import supported_groups
 from gateway.policy import Policy, PolicyError, PolicyProblem, conditions_used, load
 from gateway.policy.lint import Site, lint
 from gateway.policy.problems import ERROR
 from gateway.policy.tags import tags
 from gateway.service.clock import now
 
-SITE = Site(detectors=KNOWN_DETECTORS, effects=frozenset({"strip_tag", "pool"}))  # what this build has
+SITE = Site(  # what this build has
+    detectors=KNOWN_DETECTORS,
+    effects=frozenset({"strip_tag", "pool", "key_group"}),
+    key_groups=supported_groups(),
+)
 LARGEST = 64 * 1024 * 1024  # octets of one file; lists of partners can be long
 
 

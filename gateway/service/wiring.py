@@ -41,7 +41,8 @@ from gateway.model.envelope import Envelope, Errand
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsGrade, TlsTerms
-from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConnection, connect
+from gateway.net.second_try import connect_or_again
+from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConnection
 from gateway.policy import decide
 from gateway.policy.notices import decide_notice
 from gateway.probe.dns import Dns, system_servers
@@ -190,7 +191,7 @@ def pool(config: Config) -> Pool:
     bounds = config.delivery.connections
 
     async def open_one(hop: Hop) -> SmtpConnection | ConnectFailure:
-        return await connect(hop.endpoint, hop.tls(), settings, hop.source_address)
+        return await connect_or_again(hop.endpoint, hop.tls(), settings, hop.source_address)
 
     limits = Limits(
         total=bounds.total,

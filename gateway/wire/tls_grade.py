@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.model.tls import TlsFloor, TlsGrade, TlsSession
+from gateway.wire.tls_profile import fits
 
 _RANK = {grade: place for place, grade in enumerate(TlsGrade)}
 _VERSIONS = {
@@ -27,7 +28,8 @@ def shown(session: TlsSession | None) -> tuple[TlsGrade, ...]:
 
     `dane` where a TLSA record proves it, for a host whose name came from unsigned DNS no more than `pkix` (policy.md,
     Grades); `pin` where it shows a pinned key; `pkix` where a trusted chain carries the name asked for (RFC 9525).
-    Broken pins or records, and distrust, leave nothing of that. MTA-STS needs evidence from elsewhere.
+    Keys too weak for the profile, broken pins or records, and distrust leave nothing of that. MTA-STS needs evidence
+    from elsewhere.
     """
     if session is None:
         return (TlsGrade.NONE,)
@@ -36,7 +38,7 @@ def shown(session: TlsSession | None) -> tuple[TlsGrade, ...]:
 
 def _proved(session: TlsSession) -> set[TlsGrade]:
     dane, terms = session.dane, session.terms
-    if terms is not None and (terms.terms.distrusted or terms.failed):
+    if session.weak or (terms is not None and (terms.terms.distrusted or terms.failed)):
         return set()
     proved = set()
     if terms is not None and terms.matched is not None:
@@ -67,7 +69,12 @@ def forbids(session: TlsSession | None) -> bool:
 
 
 def meets(session: TlsSession | None, floor: TlsFloor) -> bool:
-    """Whether content may leave over this connection: its grade counts for the floor, its version is not below it."""
+    """Whether content may leave over this connection.
+
+    Its grade counts for the floor, its version is not below it, and it was made of what the floor's profile allows.
+    """
     if forbids(session) or not any(each in floor.grades for each in shown(session)):
         return False
-    return session is None or _VERSIONS.get(session.version, 0) >= _VERSIONS[floor.min_version]
+    if session is None:
+        return not floor.groups
+    return _VERSIONS.get(session.version, 0) >= _VERSIONS[floor.min_version] and fits(session, floor)

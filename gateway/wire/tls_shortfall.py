@@ -39,6 +39,10 @@ def shortfall(session: TlsSession | None) -> Shortfall:
     if terms is not None and terms.terms.distrusted:
         detail = f"{terms.terms.source}: what its TLS shows proves nothing"
         return Shortfall("4.7.5", "is one whose TLS is not trusted here", detail)
+    if session.weak:
+        return Shortfall(
+            "4.7.5", "has a certificate whose keys are too weak", "see [tls] ciphers of the policy"
+        )
     detail = session.failure or ""
     if terms is not None and terms.terms.least is not None and forbids(session):
         detail = f'{terms.terms.source}: require = "{terms.terms.least}", shown: {grade(session)}'

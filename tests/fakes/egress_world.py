@@ -16,7 +16,8 @@ from gateway.model.capability import MxHost, Route
 from gateway.model.delivery import DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Client, Envelope, Errand, Recipient
 from gateway.model.tls import Dane, TlsFloor, TlsGrade, TlsTerms
-from gateway.net.smtp import ClientSettings, ConnectFailure, SmtpConnection, connect
+from gateway.net.second_try import connect_or_again
+from gateway.net.smtp import ClientSettings, ConnectFailure, SmtpConnection
 from gateway.wire.dkim import Signed
 from tests.fakes.scripted_mx import ScriptedMx
 
@@ -96,7 +97,7 @@ class Egress:
 
     async def _connect(self, hop: Hop) -> SmtpConnection | ConnectFailure:
         self.opened += 1
-        return await connect(hop.endpoint, hop.tls(), self.settings, hop.source_address)
+        return await connect_or_again(hop.endpoint, hop.tls(), self.settings, hop.source_address)
 
     async def _signed(self, content: bytes, sha256: bytes) -> Signed:
         return await self.sign(content, sha256) if self.sign is not None else Signed(b"", sha256)

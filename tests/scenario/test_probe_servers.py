@@ -280,9 +280,9 @@ async def injecting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
         (hanging_up_at_once, PATIENT, None, 1),
         (no_tls_for_good, PATIENT, TlsGrade.NONE, 1),
         (no_tls_for_now, PATIENT, None, 1),
-        (alerting, PATIENT, TlsGrade.NONE, 1),
+        (alerting, PATIENT, TlsGrade.NONE, 2),
         (hanging_up_in_the_handshake, PATIENT, TlsGrade.NONE, 2),
-        (silent_in_the_handshake, HASTY, None, 1),
+        (silent_in_the_handshake, HASTY, None, 2),
     ],
 )
 async def test_a_no_to_tls_is_told_from_not_answering(

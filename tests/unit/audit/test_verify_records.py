@@ -138,6 +138,8 @@ Change = dict[str, object]
         {"tls": msgspec.structs.replace(SESSION, version="TLSv1.1")},
         {"tls": msgspec.structs.replace(SESSION, version="SSLv3")},
         {"tls": msgspec.structs.replace(SESSION, cipher="ECDHE-RSA-NULL-SHA")},
+        {"tls": msgspec.structs.replace(SESSION, weak=True)},
+        {"tls": msgspec.structs.replace(SESSION, cipher="ECDHE-RSA-AES128-SHA256")},
         {"method": "plain"},
     ],
 )

@@ -12,7 +12,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 
 from gateway.model.tls import TlsFloor, TlsGrade, TlsSession
-from gateway.net.tls_client import PROFILES, ClientTls, TlsChannel, TlsError
+from gateway.net.tls_client import TlsChannel, TlsError
+from gateway.net.tls_context import ClientTls
+from gateway.wire.tls_profile import PROFILES
 from tests.fakes.authority import Authority
 
 

@@ -70,6 +70,13 @@ def test_a_journal_in_plain_text_is_withheld_from_end_to_end_mail_unless_declare
     assert decision.because.notes == ("journal_withheld",)
 
 
+def test_key_groups_bind_the_connection_of_tls() -> None:
+    rule = '[[rule]]\nname = "r"\nkey_group = ["x25519mlkem768", "P-256"]\n'
+    decision = decided(policy(rule), known=capability("tls:dane"))
+    assert isinstance(decision, Send)
+    assert decision.floor.groups == ("X25519MLKEM768", "secp256r1")
+
+
 def test_key_groups_that_exclude_each_other_leave_no_tls() -> None:
     both = TWO.format('key_group = ["x"]', 'key_group = ["y"]')
 

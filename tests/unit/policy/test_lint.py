@@ -14,6 +14,7 @@ EVERYTHING = Site(
     groups=frozenset({"staff"}),
     methods=frozenset({"tls", "smime", "openpgp", "portal", "plain"}),
     effects=frozenset({"journal", "key_group", "notify", "pool", "sign", "stream", "strip_tag"}),
+    key_groups=frozenset({"X25519MLKEM768", "x25519", "secp256r1"}),
 )
 DEFAULT = '[default]\nrequire = ["authenticated"]\nprefer = ["tls"]\npatience = "1h"\n'
 
@@ -209,3 +210,12 @@ def test_check_runs_the_cases_too() -> None:
     assert [problem.what for problem in check(rules, EVERYTHING, NOW)] == [
         "case `wrong` fails: method: expected `tls`, got none"
     ]
+
+
+def test_a_key_group_that_is_lacking_or_left_out_by_the_profile_is_an_error() -> None:
+    rule = '[[rule]]\nname = "r"\nkey_group = ["{}"]\n'
+    assert said(rule.format("x25519mlkem768")) == []
+    assert said(rule.format("P-256")) == []
+    assert "this build does not have the key exchange group `MLKEM9000`" in said(rule.format("MLKEM9000"))
+    assert '`x25519` is not in [tls] ciphers = "nist-sp800-52r2"' in said(rule.format("X25519"))
+    assert said('[tls]\nciphers = "modern"\n' + rule.format("X25519")) == []
