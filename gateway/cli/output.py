@@ -19,6 +19,13 @@ def print_json(value: object) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 
+def print_json_lines(values: Iterable[object]) -> None:
+    """Print a JSON document a line, for what comes one after the other."""
+    for value in values:
+        sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
     """Print rows under column heads, or `empty` where there are none. Cells are shown as they are, never as markup.
 

@@ -23,6 +23,7 @@ from gateway.policy import PolicyError, conditions_used, decide
 from gateway.policy.explain import explain_data, explain_lines, headline
 from gateway.service import wiring
 from gateway.service.clock import now
+from gateway.service.looking import NoMemory
 from gateway.service.policies import PolicyInForce
 from gateway.wire.address import AddressError, parse_address
 
@@ -35,17 +36,6 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     recipient: str
     capability: Path | None
     connector: str
-
-
-class NoMemory:
-    """A prober's memory that keeps nothing: a look that leaves no trace in a gateway's store."""
-
-    async def remember(self, kind: str, key: str, value: bytes, expires: object) -> None:
-        """Forget it."""
-
-    async def recall(self, kind: str, key: str, now: object) -> bytes | None:
-        """Know nothing."""
-        return None
 
 
 def answer(config: Config, question: Question) -> tuple[Decision, dict[str, Any], tuple[str, ...]]:
@@ -103,7 +93,7 @@ def decisions(
 
 
 async def _probe(config: Config, policies: PolicyInForce, recipients: Sequence[Address]) -> list[Capability]:
-    prober = wiring.prober(config, policies, NoMemory())
+    prober = wiring.prober(config, policies, NoMemory(), wiring.name_servers(config))
     try:
         return list(await asyncio.gather(*(prober.probe(one, now()) for one in recipients)))
     finally:
@@ -132,9 +122,15 @@ def _address(text: str) -> Address:
         raise CommandError(INVALID_INPUT, f"`{text}` is no address: {error}") from error
 
 
+class _Probed(msgspec.Struct, frozen=True):
+    """The part of what `probe --json` prints that decisions rest on."""
+
+    capability: Capability
+
+
 def _capability(file: Path) -> Capability:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Capability)
+        return msgspec.json.decode(file.read_bytes(), type=_Probed).capability
     except OSError as error:
         raise CommandError(INVALID_INPUT, f"{file}: {error.strerror}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

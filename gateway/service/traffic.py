@@ -180,7 +180,7 @@ class Traffic:
     def _start_worker(self, policies: PolicyInForce, books: Books, dkim: Dkim) -> Worker:
         config, store = self._config, self._store
         connections = wiring.pool(config)
-        prober = wiring.prober(config, policies, store, DnssecLog(self._alarms))
+        prober = wiring.prober(config, policies, store, wiring.name_servers(config, DnssecLog(self._alarms)))
         carrier = wiring.courier(config, connections, now, dkim.signer.sign)
         worker = Worker(
             store,

@@ -46,7 +46,7 @@ from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConn
 from gateway.policy import decide
 from gateway.policy.notices import decide_notice
 from gateway.probe.dns import Dns, system_servers
-from gateway.probe.gather import Prober
+from gateway.probe.gather import Prober, ProberSettings
 from gateway.probe.memory import Memory
 from gateway.probe.mx import Router, RouteSettings
 from gateway.probe.terms import TermsBook
@@ -236,10 +236,13 @@ def terms_book(config: Config) -> TermsBook:
     return TermsBook(domains=domains, distrusted=config.tls.distrust)
 
 
-def name_servers(config: Config, told: Callable[[DnssecStanding], None] | None) -> Dns:
-    """The way into the DNS."""
+def name_servers(config: Config, told: Callable[[DnssecStanding], None] | None = None) -> Dns:
+    """The way into the DNS.
+
+    `told` hears, soon and whenever it is looked at again, whether signed answers can be told from others.
+    """
     servers = tuple((str(one.host), one.port) for one in config.dns.servers) or system_servers()
-    return Dns(
+    lookup = Dns(
         servers,
         timeout=config.dns.timeout.total_seconds(),
         lifetime=config.dns.lifetime.total_seconds(),
@@ -247,21 +250,19 @@ def name_servers(config: Config, told: Callable[[DnssecStanding], None] | None) 
         names=ProofNames(config.dns.signed_name, config.dns.bogus_name),
         told=told,
     )
+    if told is not None:
+        lookup.examine_soon()
+    return lookup
 
 
 def prober(
     config: Config,
     policies: PolicyInForce,
     memory: Memory,
-    told: Callable[[DnssecStanding], None] | None = None,
+    lookup: Dns,
+    settings: ProberSettings | None = None,
 ) -> Prober:
-    """Finds out what recipients can receive, within the TLS limits of the policy in force.
-
-    `told` hears, soon and whenever it is looked at again, whether signed answers can be told from others.
-    """
-    lookup = name_servers(config, told)
-    if told is not None:
-        lookup.examine_soon()
+    """Finds out what recipients can receive, within the TLS limits of the policy in force."""
     routes = RouteSettings(
         port=config.delivery.port,
         fixed={route.domain: (route.next_hop.host, route.next_hop.port) for route in config.delivery.route},
@@ -276,7 +277,7 @@ def prober(
         limits = ClientTls(ca_file(config), tls.min_version, tls.ciphers)
         return await TlsObserver(limits, patience).observe(host, address, at)
 
-    return Prober(router, observe, memory, dnssec=lambda: lookup.standing.state.value)
+    return Prober(router, observe, memory, settings=settings, dnssec=lambda: lookup.standing.state.value)
 
 
 # ---- the stages as one errand meets them -----------------------------------------------------------------------

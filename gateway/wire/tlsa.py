@@ -21,6 +21,7 @@ DANE_EE = 3
 _CERTIFICATE, _PUBLIC_KEY = 0, 1  # selectors
 _WHOLE, _SHA256, _SHA512 = 0, 1, 2  # matching types
 _DIGESTS = {_SHA256: sha256, _SHA512: sha512}
+_SHORT = 22  # characters of a record that are shown where there is little room
 _SIZES = {_SHA256: 32, _SHA512: 64}  # octets
 
 # What parsing or checking a stranger's certificate may raise.
@@ -54,11 +55,16 @@ def parse(rdata: bytes) -> Tlsa | None:
 
 def describe(rdata: bytes) -> str:
     """A record as people write it, the data shortened: "3 1 1 0f3a9c..."."""
+    shown = presentation(rdata)
+    return f"{shown[:_SHORT]}..." if len(shown) > _SHORT and parse(rdata) is not None else shown
+
+
+def presentation(rdata: bytes) -> str:
+    """A record in the form of zone files (RFC 6698 section 2.2): "3 1 1 0f3a9c4d"."""
     record = parse(rdata)
     if record is None:
         return f"malformed ({rdata.hex()})"
-    shown = record.data.hex()
-    return f"{record.usage} {record.selector} {record.matching} {shown[:16]}{'...' if shown[16:] else ''}"
+    return f"{record.usage} {record.selector} {record.matching} {record.data.hex()}"
 
 
 def usable(rdatas: Iterable[bytes]) -> tuple[Tlsa, ...]:

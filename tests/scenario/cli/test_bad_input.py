@@ -108,9 +108,11 @@ def test_explain_gives_the_whole_trace_from_files_alone(run: Run, config: Path, 
     capability.write_text(
         json.dumps(
             {
-                "recipient": {"local": "bob", "domain": "example.org"},
-                "observed_at": "2026-11-22T00:00:00Z",
-                "offers": [{"method": "tls", "grade": "encrypted", "source": "smtp"}],
+                "capability": {
+                    "recipient": {"local": "bob", "domain": "example.org"},
+                    "observed_at": "2026-11-22T00:00:00Z",
+                    "offers": [{"method": "tls", "grade": "encrypted", "source": "smtp"}],
+                }
             }
         )
     )
