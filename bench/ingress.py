@@ -92,6 +92,8 @@ class Nowhere:
 class Discard:
     """An intake that answers at once."""
 
+    closed = None
+
     def body_writer(self) -> Nowhere:
         return Nowhere()
 

@@ -48,6 +48,8 @@ name = "hospital"
 kind = "smtp"
 networks = ["127.0.0.0/8"]
 domains = ["{domain}"]
+sender_messages = "1000000/s"             # counted for each message, as in production, and never reached
+sender_recipients = "1000000/s"
 
 [dns]
 servers = ["{dns}"]

@@ -275,6 +275,13 @@ class AlarmTold(_Shape, frozen=True, kw_only=True):
     states: dict[str, int]
 
 
+class Suspended(_Shape, frozen=True, kw_only=True):
+    """A sender sent more than `limit` ("300/m") by this connector, and is suspended."""
+
+    connector: str
+    limit: str
+
+
 class Actor(_Shape, frozen=True, kw_only=True):
     """An OS user: `sudo` is who became it by sudo, as sudo says. `claimed` is a name that was merely typed."""
 
@@ -374,6 +381,7 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "delivery.held": Settled,
     "notice.sent": Notice,
     "alarm.told": AlarmTold,
+    "sender.suspended": Suspended,
     "admin.action": Action,
     "policy.loaded": PolicyLoaded,
     "policy.refused": PolicyRefused,

@@ -37,6 +37,7 @@ from gateway.audit.leaves import (
     Settled,
     Started,
     Stopped,
+    Suspended,
 )
 from gateway.audit.tiles import MAX_LEAF
 from gateway.audit.vault import SALT_SIZE, Entropy, VaultSealer, commit, in_blocks
@@ -173,6 +174,12 @@ class Recorder:
         """A notice about this errand was composed: `kind` is failure, delay or success, `notice` its message id."""
         body = Notice(kind=kind, notice=notice)
         return self._record(now, "notice.sent", body, (), errand.envelope.id, errand.number)
+
+    def suspended(self, envelope: Envelope, sender: str, limit: str) -> Record:
+        """With this message `sender` went over `limit`: from here on all that comes from it is held."""
+        body = Suspended(connector=envelope.client.connector, limit=limit)
+        values = (("sender", sender.encode()),)
+        return self._record(envelope.accepted_at, "sender.suspended", body, values, envelope.id)
 
     # ---- people, settings, the service -----------------------------------------------------------------------------
 

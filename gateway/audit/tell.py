@@ -20,6 +20,7 @@ from gateway.audit.leaves import (
     RawFrame,
     Received,
     Settled,
+    Suspended,
     TlsSeen,
 )
 
@@ -59,6 +60,9 @@ def tell(frame: RawFrame, body: msgspec.Struct | None, values: Mapping[str, str]
             return f"{end} ({_safe(values['reason'])})" if values.get("reason") else end
         case Notice():
             return f"a {body.kind} notice to the sender was composed, message {body.notice}"
+        case Suspended():
+            who = _safe(values.get("sender") or "its sender")
+            return f"{who} sent more than {body.limit} through {body.connector} and is suspended: its mail is held"
         case Action():
             by = f"{body.actor.sudo} as {body.actor.user}" if body.actor.sudo else body.actor.user
             reason = f": {_safe(values['reason'])}" if values.get("reason") else ""

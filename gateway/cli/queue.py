@@ -149,6 +149,28 @@ for _action, _words in {
     app.command(_action)(_mover(_action, _words))
 
 
+@app.command()
+def resume(
+    sender: Annotated[
+        str,
+        typer.Option("--sender", metavar="ADDR", help="The sender, or `login:NAME`, as the log names it."),
+    ],
+    reason: Reason = "",
+    json: Json = False,
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Let a sender send again that was suspended for sending too much. What was held meanwhile stays held."""
+    if not reason.strip():
+        raise CommandError(INVALID_INPUT, "a --reason is needed: it is kept in the audit record")
+    answer = ask(load_config(config), "queue.resume", {"sender": sender, "reason": reason})
+    if json:
+        print_json(answer)
+    elif answer["done"]:
+        out.print(f"{plain(sender)} may send again")
+    if not answer["done"]:
+        raise CommandError(ANSWER_IS_NO, f"{sender} is not suspended")
+
+
 def _say_which(every: bool, *filters: object) -> None:
     if not every and not any(filters):
         raise CommandError(INVALID_INPUT, "say which errands: ids, a filter such as --domain, or --all")
@@ -180,6 +202,8 @@ def _find(
 def _move(
     file: Path, rows: list[dict[str, Any]], action: str, reason: str, dry_run: bool, json: bool
 ) -> None:
+    from gateway.deliver.settlement import SUSPENDED
+
     if not rows:
         raise CommandError(ANSWER_IS_NO, "nothing fits", hint="`sealgate queue list` shows what is there")
     errands = [row["errand"] for row in rows]
@@ -199,6 +223,10 @@ def _move(
             ((one["errand"], one["recipient"], "done" if one["done"] else one["why"]) for one in moved),
             empty="nothing to do",
         )
+        if any(row["reason"] == SUSPENDED.public for row in rows):
+            out.print(
+                "\na suspended sender's new mail is held too, until `sealgate queue resume --sender ADDR`"
+            )
     if not dry_run and done < len(moved):
         raise CommandError(ANSWER_IS_NO, f"{done} of {len(moved)} done")
 

@@ -19,7 +19,9 @@ from gateway.config.fields import (
     SecretFile,
     Section,
     Size,
+    Speed,
 )
+from gateway.model.rate import UNLIMITED, Rate
 
 
 class ListenerTimeouts(Section):
@@ -91,3 +93,20 @@ class Limits(Section):
     """Message content that one process holds in memory at once. When it is used up, clients wait."""
     messages: Count = 400
     """Messages that one process carries at once; the others wait in the queue."""
+    disk_free: Size = 512 * 1024**2
+    """Free room on the disks of `data_dir` and of the audit log. Below it no message may begin (452 to MAIL); those
+    under way are finished."""
+    process_memory: Size = 2 * 1024**3
+    """What a process may take of memory; above it no message may begin, in the same way."""
+    sessions_per_client: Count = 100
+    """Sessions of one client address at once on one listener; further ones are told to come back (421)."""
+    client_messages: Speed = UNLIMITED
+    """Messages of one client address; what comes faster is told to come back (451). Each process counts for itself."""
+    client_recipients: Speed = UNLIMITED
+    """Recipients of these messages, in the same way."""
+    sender_messages: Speed = Rate(300, 60)
+    """Messages of one sender: of one login where there is one, else of one envelope sender. Who sends more is
+    suspended: what comes from then on is taken and held until an operator releases or drops it. A mailbox in a
+    stranger's hands sends thousands in a minute; a connector that is meant to has limits of its own."""
+    sender_recipients: Speed = Rate(3000, 3600)
+    """Recipients of these messages, in the same way."""

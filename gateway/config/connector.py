@@ -21,8 +21,10 @@ from gateway.config.fields import (
     PasswordHash,
     SecretFile,
     Section,
+    Speed,
 )
 from gateway.config.provider_ranges import overlapping
+from gateway.model.rate import UNLIMITED
 
 _TENANT_KEYS = ("secret", "insecure_skip")
 _MICROSOFT_KEYS = ("tenant_ids", "originator_orgs")
@@ -81,6 +83,15 @@ class Connector(Section):
     """A CR or LF that stands alone, which servers read differently (SMTP smuggling): `reject` refuses the message,
     `normalize` makes CRLF of it, `space` puts a space in its place. Signatures made before may break. Without this
     setting it is `normalize` for `microsoft365`, which sends such mail by BDAT, and `reject` for all others."""
+    messages: Speed = UNLIMITED
+    """Messages that it may hand in, over all its clients: such as "20/s", "300/m", "10000/h", "50000/d". That many may
+    come at once; what comes too fast is told to come back (451)."""
+    recipients: Speed = UNLIMITED
+    """Recipients of these messages, in the same way."""
+    sender_messages: Annotated[Speed | None, Field(examples=["5000/h"])] = None
+    """Messages of one sender before the sender is suspended. Empty: `sender_messages` of [limits]."""
+    sender_recipients: Annotated[Speed | None, Field(examples=["20000/h"])] = None
+    """Recipients of one sender, in the same way. Empty: `sender_recipients` of [limits]."""
 
     @property
     def of_a_cloud(self) -> bool:

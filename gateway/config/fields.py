@@ -25,8 +25,16 @@ from pydantic import (
     ValidationInfo,
 )
 
-from gateway.config.quantities import format_duration, format_size, parse_duration, parse_size
+from gateway.config.quantities import (
+    format_duration,
+    format_rate,
+    format_size,
+    parse_duration,
+    parse_rate,
+    parse_size,
+)
 from gateway.model.address import Address
+from gateway.model.rate import Rate
 
 T = TypeVar("T")
 
@@ -306,6 +314,7 @@ Duration = Annotated[
     timedelta, PlainValidator(parse_duration), AfterValidator(_positive), PlainSerializer(format_duration)
 ]
 Size = Annotated[int, PlainValidator(parse_size), PlainSerializer(format_size)]
+Speed = Annotated[Rate, PlainValidator(parse_rate), PlainSerializer(format_rate)]
 Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 Number = Annotated[float, BeforeValidator(_no_bool)]

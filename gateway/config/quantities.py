@@ -1,4 +1,6 @@
-"""Durations and sizes as people write them: "90s", "1h30m", "150MiB". Pure; shared by the configuration and the policy.
+"""Durations, sizes and rates as people write them: "90s", "1h30m", "150MiB", "300/m".
+
+Pure; shared by the configuration and the policy.
 
 A bare number is refused for a duration, since nobody can see whether seconds or minutes were meant.
 """
@@ -7,6 +9,8 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+
+from gateway.model.rate import UNLIMITED, Rate
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+", re.ASCII)
@@ -25,6 +29,8 @@ _OCTETS = {
     "TIB": 1024**4,
 }
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]I?B|B|)", re.IGNORECASE | re.ASCII)
+
+_RATE = re.compile(r"(\d{1,9})\s*/\s*([smhd])", re.ASCII)
 
 LONGEST = timedelta(days=36500)
 LARGEST = 2**63  # octets
@@ -76,3 +82,26 @@ def format_size(octets: int) -> str:
         if whole and not rest:
             return f"{whole}{unit}"
     return str(octets)
+
+
+def parse_rate(text: object) -> Rate:
+    """Reads "300/m", "2000/h", "5/s", "10000/d" and "unlimited". Raises ValueError."""
+    if isinstance(text, Rate):
+        return text
+    word = text.strip() if isinstance(text, str) else ""
+    if word == "unlimited":
+        return UNLIMITED
+    match = _RATE.fullmatch(word)
+    if match is None:
+        raise ValueError(
+            'is not a rate: write how many in a second, minute, hour or day: "300/m", or "unlimited"'
+        )
+    if not int(match[1]):
+        raise ValueError("must let something pass")
+    return Rate(int(match[1]), _SECONDS[match[2]])
+
+
+def format_rate(rate: Rate) -> str:
+    """Writes a rate so that `parse_rate` reads the same one again."""
+    unit = next((unit for unit in "smhd" if _SECONDS[unit] == rate.seconds), "s")
+    return f"{rate.count}/{unit}" if rate.count else "unlimited"

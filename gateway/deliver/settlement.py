@@ -20,6 +20,7 @@ from gateway.model.progress import Progress, State
 
 HELD_AFTER_SETBACKS = 3
 HELD_FOR = timedelta(days=7)
+SUSPENDED = Problem("4.7.1", "held: its sender sent too much in a short time")
 _SETBACK = Problem("4.3.0", "the gateway had trouble of its own with this message")
 
 
@@ -85,6 +86,11 @@ def after_setback(progress: Progress, schedule: Schedule, now: datetime, chance:
         return replace(held, setbacks=setbacks, reason=_SETBACK)
     due_at = now + wait_after(schedule, setbacks, chance)
     return replace(progress, state=State.QUEUED, due_at=due_at, setbacks=setbacks, reason=_SETBACK)
+
+
+def of_suspended(now: datetime) -> Progress:
+    """Where an errand begins whose sender is suspended: with a person. Its sender gets no notice of each."""
+    return Progress(state=State.HELD, due_at=now + HELD_FOR, reason=SUSPENDED)
 
 
 def refused(standing: Standing, method: str, now: datetime, *, definite: bool) -> Standing:

@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.ingress.tenant import TenantProof
 from gateway.model.address import Address
+from gateway.model.rate import Allowance
 from gateway.wire.scram import parse_verifier
 from gateway.wire.smtp_server_actions import Refused
 from gateway.wire.smtp_server_data import Newlines
@@ -57,6 +58,7 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     tenant: TenantProof | None = None
     bare_newlines: Newlines = Newlines.REJECT
     require_tls: bool = False
+    allowance: Allowance | None = None
 
     def owns(self, address: Address) -> bool:
         return address.domain in self.domains

@@ -12,6 +12,7 @@ from gateway.ingress.connector import Connectors
 from gateway.ingress.header_gate import HeaderRules, header_rules
 from gateway.ingress.intake import Incident, IncidentKind, Incidents, Intake
 from gateway.ingress.login import LoginCheck
+from gateway.ingress.pace import Pace
 from gateway.ingress.settings import ListenerSettings
 from gateway.ingress.tls import ServerTls
 from gateway.model.ids import message_id
@@ -42,6 +43,7 @@ class Door:
         entropy: Callable[[int], bytes],
         incidents: Incidents,
         logins: LoginCheck,
+        pace: Pace,
     ) -> None:
         self.settings = settings
         self.connectors = connectors
@@ -52,6 +54,8 @@ class Door:
         self.intake = intake
         self.clock = clock
         self.logins = logins
+        self.pace = pace
+        self.monotonic = asyncio.get_running_loop().time
         self.guests: dict[Guest, str] = {}
         self.stopping: Refused | None = None
         self.empty = asyncio.Event()

@@ -44,6 +44,11 @@ class BodyWriter(Protocol):
 class Intake(Protocol):
     """Where accepted messages go."""
 
+    @property
+    def closed(self) -> Problem | None:
+        """Why nothing may begin now, or None. Asked for each message: it must be cheap."""
+        ...
+
     def body_writer(self) -> BodyWriter:
         """Begin a body. May raise IntakeUnavailable: no room, or the store is down."""
         ...
@@ -69,6 +74,7 @@ class IncidentKind(StrEnum):
     TLS_FAILED = "tls-failed"
     TIMEOUT = "timeout"
     TOO_MANY_SESSIONS = "too-many-sessions"
+    TOO_FAST = "too-fast"  # a client or connector over its limit was told to come back
     LOOP = "loop"
     BAD_HEADER = "bad-header"
     INTAKE_UNAVAILABLE = "intake-unavailable"

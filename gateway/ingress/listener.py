@@ -11,6 +11,7 @@ from gateway.ingress.connector import Connector, Connectors
 from gateway.ingress.door import Door
 from gateway.ingress.intake import Incidents, Intake, ignore
 from gateway.ingress.login import LoginCheck
+from gateway.ingress.pace import Pace
 from gateway.ingress.settings import ListenerSettings
 from gateway.wire.smtp_server_actions import Refused
 
@@ -70,8 +71,10 @@ async def open_listener(
     clock: Callable[[], datetime],
     entropy: Callable[[int], bytes],
     incidents: Incidents = ignore,
+    pace: Pace | None = None,
 ) -> Listener:
-    """Listen. `clock` gives aware UTC times; `entropy` gives that many unguessable octets.
+    """Listen. `clock` gives aware UTC times; `entropy` gives that many unguessable octets; listeners share a
+    `pace`.
 
     Raises ListenerError for settings that must not be used and addresses that cannot be had, TlsFailure for unusable
     certificate files, ValueError for unusable connectors.
@@ -88,6 +91,7 @@ async def open_listener(
         entropy=entropy,
         incidents=incidents,
         logins=logins,
+        pace=pace or Pace(),
     )
     loop = asyncio.get_running_loop()
     try:

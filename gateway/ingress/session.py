@@ -188,6 +188,14 @@ class Session:
             sender = mail.sender.domain if mail.sender else "<>"
             self._report(IncidentKind.RELAY_DENIED, f"sender domain {sender}: {admitted.text}")
             return admitted
+        if (problem := self._door.intake.closed) is not None:
+            self._report(IncidentKind.INTAKE_UNAVAILABLE, problem.private)
+            return as_refused(problem)
+        door = self._door
+        hurry = door.pace.refusal(self.ip, door.settings.client_allowance, admitted, door.monotonic())
+        if hurry is not None:
+            self._report(IncidentKind.TOO_FAST, hurry.text)
+            return hurry
         self._candidates = admitted
         return _MAIL_ACCEPTED[newline_rule(admitted)]
 
@@ -299,6 +307,10 @@ class Session:
             submission.abandon()
         if refusal is not None and submission.incident is not None:
             self._report(submission.incident, f"{submission.message}: {refusal.text}")
+        if refusal is None and submission.connector is not None:
+            door, taken = self._door, len(submission.recipients)
+            allowance = door.settings.client_allowance
+            door.pace.taken(self.ip, allowance, submission.connector, taken, door.monotonic())
         self._answer(question, refusal or Accepted(f"queued as {submission.message}"))
 
     # ------------------------------------------------------------------------------------------------------ login

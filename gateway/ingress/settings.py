@@ -7,6 +7,7 @@ import ipaddress
 import msgspec
 
 from gateway.model.address import Address
+from gateway.model.rate import Allowance
 
 
 class Timers(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,7 @@ class ListenerSettings(msgspec.Struct, frozen=True, kw_only=True):
     error_limit: int = 20
     sessions: int = 1000
     sessions_per_client: int = 100
+    client_allowance: Allowance | None = None
     minimum_rate: int = 500  # octets a second of content
     backlog_limit: int = 512 * 1024  # octets of one message waiting for the intake, above which reading stops
     reuse_port: bool = False

@@ -49,6 +49,8 @@ class Submission:
         self.message = message
         self.refusal: Refused | None = None
         self.incident: IncidentKind | None = None
+        self.connector: Connector | None = None  # known when the header is
+        self.recipients = recipients
         self.backlog = 0  # octets that were added and are not written yet
         self._hostname = hostname
         self._rules = header_rules
@@ -57,7 +59,6 @@ class Submission:
         self._connectors = connectors
         self._ours = ours
         self._mail = mail
-        self._recipients = recipients
         self._now = now
         self._collector: HeaderCollector | None = HeaderCollector(header_limit)
         self._queue: list[bytes] = []
@@ -158,12 +159,13 @@ class Submission:
         if found.forwarded:
             self._forwarded = found.forwarded
             header = remove_control_fields(header)  # words to us that somebody outside wrote
+        self.connector = found.connector
         self._client = msgspec.structs.replace(self._client, connector=found.connector.name)
         trace = received_field(
             self._client,
             hostname=self._hostname,
             message=self.message,
-            recipients=self._recipients,
+            recipients=self.recipients,
             now=self._now,
         )
         self._enqueue(b"".join((trace, header, rest)))
@@ -184,7 +186,7 @@ class Submission:
             accepted_at=now,
             client=self._client,
             sender=mail.sender,
-            recipients=self._recipients,
+            recipients=self.recipients,
             size=body.size,
             sha256=body.sha256,
             ret=mail.ret,

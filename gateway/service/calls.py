@@ -15,8 +15,10 @@ from gateway.model.progress import Progress
 from gateway.service.control import Arguments, Call, ControlRefused
 from gateway.service.operations import Action, Moved, Operations
 from gateway.store.contract import EntryFilter, QueueEntry
+from gateway.wire.address import AddressError, parse_address
 
 _Asked = TypeVar("_Asked")
+_NO_REASON = "a reason is needed: it is kept in the audit record"
 
 
 class ListQueue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +33,13 @@ class MoveErrands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     errands: tuple[str, ...]
     action: Action
+    reason: str
+
+
+class ResumeSender(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which sender may send again, as the log names it, and why."""
+
+    sender: str
     reason: str
 
 
@@ -65,13 +74,20 @@ def queue_calls(operations: Operations) -> dict[str, Call]:
     async def move(arguments: Arguments, actor: Actor) -> list[Moved]:
         asked = understood(arguments, MoveErrands)
         if not asked.reason.strip():
-            raise ControlRefused("a reason is needed: it is kept in the audit record")
+            raise ControlRefused(_NO_REASON)
         return await operations.move(asked.errands, asked.action, actor, asked.reason)
+
+    async def resume(arguments: Arguments, actor: Actor) -> Mapping[str, object]:
+        asked = understood(arguments, ResumeSender)
+        if not asked.reason.strip():
+            raise ControlRefused(_NO_REASON)
+        sender = _counted_as(asked.sender)
+        return {"sender": sender, "done": await operations.resume(sender, actor, asked.reason)}
 
     async def counts(_: Arguments, __: Actor) -> object:
         return await operations.counts()
 
-    return {"queue.list": list_queue, "queue.move": move, "queue.counts": counts}
+    return {"queue.list": list_queue, "queue.move": move, "queue.counts": counts, "queue.resume": resume}
 
 
 def simple(call: Callable[[], Awaitable[object]]) -> Call:
@@ -89,6 +105,16 @@ def understood(arguments: Arguments, kind: type[_Asked]) -> _Asked:
         return msgspec.convert(dict(arguments), kind)
     except msgspec.ValidationError as error:
         raise ControlRefused(f"the arguments are not understood: {error}") from error
+
+
+def _counted_as(sender: str) -> str:
+    """The name under which a sender's messages are counted (`suspension.sender_of`)."""
+    if sender.startswith(("login:", "null:")):
+        return sender
+    try:
+        return parse_address(sender).key
+    except AddressError as error:
+        raise ControlRefused(f"`{sender}` is no address: {error}") from error
 
 
 def _row(entry: QueueEntry) -> QueueRow:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from gateway.audit.recorder import Recorder
+from gateway.deliver import settlement
 from gateway.ingress.intake import BodyWriter, IntakeUnavailable
-from gateway.model.envelope import Envelope
+from gateway.model.audit import Record
+from gateway.model.envelope import Envelope, Errand
 from gateway.model.problem import Problem
 from gateway.model.progress import Progress, State
+from gateway.service.suspension import Suspensions
 from gateway.service.worker import Worker
 from gateway.store import contract
 from gateway.store.contract import Store, StoreBroken, StoreUnavailable
@@ -74,24 +78,28 @@ class StoreIntake:
         *,
         broken: Callable[[StoreBroken], None],
         refusal: Callable[[], Problem | None],
+        shortage: Callable[[], Problem | None] = lambda: None,
+        suspensions: Suspensions | None = None,
     ) -> None:
         self._store = store
         self._recorder = recorder
         self._worker = worker
         self._broken = broken
         self._refusal = refusal
+        self._shortage = shortage
+        self._suspensions = suspensions
         self.accepted = 0
+
+    @property
+    def closed(self) -> Problem | None:
+        """Why no message may begin now. A shortage lets those that have begun come to their end."""
+        return self._refusal() or self._shortage()
 
     def body_writer(self) -> BodyWriter:
         """Begin a body."""
         self._check_open()
-        try:
+        with self._store_troubles():
             return Body(self._store.body_writer(), self._broken)
-        except StoreUnavailable as error:
-            raise IntakeUnavailable(error.problem) from error
-        except StoreBroken as error:
-            self._broken(error)
-            raise IntakeUnavailable(_BROKEN) from error
 
     async def accept(self, envelope: Envelope, body: BodyWriter) -> None:
         """Body, envelope, errands and the record are durable when it returns; then the worker has them."""
@@ -102,6 +110,12 @@ class StoreIntake:
             body.abandon()
             raise
         worker = self._worker
+        held = await self._held(envelope, body)
+        if held is not None:
+            with self._store_troubles():
+                await self._store.accept(envelope, body.writer, held[1], progress=held[0], lease_until=None)
+            self.accepted += 1
+            return
         lease_until = worker.lease_until() if worker else None
         content = None if lease_until is None else body.content()
         foreseen = await worker.foresee(envelope, content) if worker and content is not None else None
@@ -111,20 +125,47 @@ class StoreIntake:
             progress = (queued,) * len(envelope.recipients)
         else:
             progress, record = foreseen.progress, record + foreseen.record
-        try:
+        with self._store_troubles():
             works = await self._store.accept(
                 envelope, body.writer, record, progress=progress, lease_until=lease_until
             )
-        except StoreUnavailable as error:
-            raise IntakeUnavailable(error.problem) from error
-        except StoreBroken as error:
-            self._broken(error)
-            raise IntakeUnavailable(_BROKEN) from error
         self.accepted += 1
         if worker and works:
             worker.take(works, foreseen)
         elif worker:
             worker.wake()
+
+    async def _held(self, envelope: Envelope, body: Body) -> tuple[tuple[Progress, ...], Record] | None:
+        """Where the errands of a suspended sender stand, with the record of it; None: this one is not suspended."""
+        if self._suspensions is None:
+            return None
+        try:
+            with self._store_troubles():
+                held = await self._suspensions.judge(envelope)
+        except IntakeUnavailable:
+            body.abandon()
+            raise
+        if held is None:
+            return None
+        now = envelope.accepted_at
+        progress = settlement.of_suspended(now)
+        record = self._recorder.received(envelope)
+        if held.limit is not None:
+            record += self._recorder.suspended(envelope, held.sender, held.limit)
+        for number in range(len(envelope.recipients)):
+            record += self._recorder.final(Errand(envelope, number), progress.state, now, progress)
+        return (progress,) * len(envelope.recipients), record
+
+    @contextmanager
+    def _store_troubles(self) -> Iterator[None]:
+        """The store's troubles become ingress's."""
+        try:
+            yield
+        except StoreUnavailable as error:
+            raise IntakeUnavailable(error.problem) from error
+        except StoreBroken as error:
+            self._broken(error)
+            raise IntakeUnavailable(_BROKEN) from error
 
     def _check_open(self) -> None:
         if problem := self._refusal():

@@ -178,6 +178,10 @@ class Books:
         record = self._recorder.action(action, actor, reason, self._now(), work.errand)
         await self._store.commit(work.lease, after, record, keep_lease=False)
 
+    async def acted(self, action: str, actor: Actor, reason: str) -> None:
+        """An operator did something that moves no errand."""
+        await self._store.append(self._recorder.action(action, actor, reason, self._now()))
+
     async def give_back(self, work: Work) -> None:
         """Let go of an errand that was claimed, unchanged."""
         await self._store.commit(work.lease, work.progress, Record(), keep_lease=False)

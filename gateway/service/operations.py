@@ -17,6 +17,7 @@ from gateway.audit.leaves import Actor
 from gateway.model.decision import Standing
 from gateway.model.problem import Problem
 from gateway.model.progress import Progress, State, Work
+from gateway.service import suspension
 from gateway.service.ledger import Books
 from gateway.store.contract import Counts, EntryFilter, LeaseLost, QueueEntry, Store
 
@@ -71,6 +72,13 @@ class Operations:
         if any(one.done for one in moved):
             self._changed()
         return moved
+
+    async def resume(self, sender: str, actor: Actor, reason: str) -> bool:
+        """Let a suspended sender send again; False where it is not suspended."""
+        if not await suspension.resume(self._store, sender, self._now()):
+            return False
+        await self._books.acted("resume", actor, f"{sender}: {reason}")
+        return True
 
     async def _move(self, errand: str, action: Action, actor: Actor, reason: str) -> Moved:
         now = self._now()

@@ -20,7 +20,9 @@ from gateway.audit.recorder import Recorder
 from gateway.config import Config, ConfigError
 from gateway.ingress.intake import Incident
 from gateway.ingress.listener import Listener, ListenerError, open_listener
+from gateway.ingress.pace import Pace
 from gateway.ingress.tls import TlsFailure
+from gateway.model.problem import Problem
 from gateway.service import control, wiring
 from gateway.service.alerts import watchfulness
 from gateway.service.alerts.alarms import Alarms
@@ -38,10 +40,12 @@ from gateway.service.policies import PolicyInForce
 from gateway.service.provider_ranges import ProviderRanges, wanted
 from gateway.service.reload import Reloader
 from gateway.service.roles import Process, Role
+from gateway.service.room import Room
 from gateway.service.rootkeys import public_vault_key, vault_key
 from gateway.service.running import RunningMark
 from gateway.service.sealing import SealerWatch
 from gateway.service.stories import story_calls
+from gateway.service.suspension import Suspensions
 from gateway.service.worker import Limits, Worker
 from gateway.store.contract import Store
 
@@ -224,7 +228,16 @@ class Traffic:
             self._worker,
             broken=self._owner.cannot_go_on,
             refusal=lambda: self._watch.trouble,
+            shortage=self._watch_room(),
+            suspensions=Suspensions(
+                self._store,
+                wiring.sender_allowances(config),
+                now=now,
+                monotonic=asyncio.get_running_loop().time,
+                alarm=self._suspended,
+            ),
         )
+        pace = Pace()
         for settings in config.listener:
             listens = wiring.listener_settings(config, settings)
             try:
@@ -235,6 +248,7 @@ class Traffic:
                     clock=now,
                     entropy=entropy,
                     incidents=self._noted,
+                    pace=pace,
                 )
             except (ConfigError, ListenerError, TlsFailure, ValueError) as error:
                 raise CannotStart(
@@ -266,6 +280,30 @@ class Traffic:
             self.reloader.readdress()
         except (ConfigError, TlsFailure) as error:
             log.error("the providers' new addresses could not be taken", problem=str(error))
+
+    def _watch_room(self) -> Callable[[], Problem | None]:
+        config = self._config
+        room = Room(
+            (config.data_dir, config.audit_directory),
+            disk_free=config.limits.disk_free,
+            memory=config.limits.process_memory,
+        )
+        room.look()
+        watching = asyncio.create_task(room.run())
+
+        async def end() -> None:
+            watching.cancel()
+
+        self._owner.on_stop("watch over disk and memory", end)
+        return lambda: room.shortage
+
+    def _suspended(self, sender: str, limit: str) -> None:
+        self._incidents["sender-suspended"] += 1
+        log.error(
+            "a sender is suspended and its mail held: `sealgate queue release` or `drop`, then `queue resume`",
+            sender=sender,
+            limit=limit,
+        )
 
     async def _close_listeners(self) -> None:
         await asyncio.gather(*(listener.close(LISTENER_GRACE) for listener in self.listeners))

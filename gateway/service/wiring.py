@@ -40,6 +40,7 @@ from gateway.model.delivery import Deferred, DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Envelope, Errand
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
+from gateway.model.rate import Allowance, Rate
 from gateway.model.tls import TlsGrade, TlsTerms
 from gateway.net.second_try import connect_or_again
 from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConnection
@@ -121,6 +122,8 @@ def listener_settings(config: Config, listener: Listener) -> ListenerSettings:
         header_limit=config.limits.header_size,
         recipient_limit=config.limits.recipients,
         sessions=listener.max_sessions,
+        sessions_per_client=config.limits.sessions_per_client,
+        client_allowance=_allowance(config.limits.client_messages, config.limits.client_recipients),
         timers=Timers(
             handshake=timeouts.tls.total_seconds(),
             command=timeouts.command.total_seconds(),
@@ -153,6 +156,7 @@ def _connector(settings: ConnectorSettings, ranges: Mapping[str, tuple[Network, 
         bare_newlines=Newlines(settings.newlines),
         require_tls=settings.of_a_cloud,
         tenant=_tenant(settings) if settings.of_a_cloud else None,
+        allowance=_allowance(settings.messages, settings.recipients),
     )
 
 
@@ -164,6 +168,26 @@ def _tenant(settings: ConnectorSettings) -> TenantProof:
         secret_header=settings.secret_header.lower() if settings.secret else "",
         secrets=read_secrets(settings.secret) if settings.secret else (),
     )
+
+
+def sender_allowances(config: Config) -> dict[str, Allowance]:
+    """How much one sender may send, by connector. A connector without a limit is not in it."""
+    limits = config.limits
+    found = (
+        (
+            one.name,
+            _allowance(
+                one.sender_messages or limits.sender_messages,
+                one.sender_recipients or limits.sender_recipients,
+            ),
+        )
+        for one in config.connector
+    )
+    return {name: allowance for name, allowance in found if allowance is not None}
+
+
+def _allowance(messages: Rate, recipients: Rate) -> Allowance | None:
+    return Allowance(messages, recipients) if messages.count or recipients.count else None
 
 
 # ---- the way out -----------------------------------------------------------------------------------------------

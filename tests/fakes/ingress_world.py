@@ -85,6 +85,7 @@ class MemoryIntake:
         self.committing = asyncio.Event()
         self.writing = asyncio.Event()
         self.happened = asyncio.Event()
+        self.closed: Problem | None = None
         self.no_body: Problem | None = None
         self.trouble: Exception | None = None
         self.full_after: int | None = None

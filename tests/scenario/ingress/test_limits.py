@@ -14,6 +14,8 @@ import pytest
 from gateway.ingress.connection import Connection
 from gateway.ingress.settings import Timers
 from gateway.ingress.tls import TlsFailure
+from gateway.model.problem import Problem
+from gateway.model.rate import Allowance, Rate
 from tests.fakes.ingress_world import HEADER, LOCAL, Certificates, RawClient, World, plain_settings, world
 
 BRIEF = Timers(
@@ -335,3 +337,52 @@ async def test_a_new_certificate_is_taken_without_a_restart(
         newest = await here.client(tls=certificates.client_context())
         for each in (client, again, newest):
             await each.close()
+
+
+# ---------------------------------------------------------------------------------------------------------- how fast
+
+
+async def test_a_client_that_sends_too_fast_is_told_to_come_back_and_others_are_not() -> None:
+    settings = plain_settings(client_allowance=Allowance(messages=Rate(2, 3600)))
+    async with world(settings=settings) as here:
+        fast, other = await here.client(), await here.client("127.0.0.2")
+        await fast.hello()
+        await other.hello()
+        replies = [await fast.message(HEADER + b"\r\nx") for _ in range(3)]
+        assert [reply[:3] for reply in replies] == [b"250", b"250", b"451"]
+        assert replies[2] == b"451 4.7.1 this client sends too much at once; try again later\r\n"
+        assert (await other.message(HEADER + b"\r\nx")).startswith(b"250 ")
+        assert here.kinds == ["too-fast"]
+        await fast.close()
+        await other.close()
+
+
+async def test_a_connectors_recipients_are_counted_over_all_its_clients() -> None:
+    slow = msgspec.structs.replace(LOCAL, allowance=Allowance(recipients=Rate(3, 3600)))
+    async with world([slow]) as here:
+        first, second = await here.client(), await here.client("127.0.0.2")
+        await first.hello()
+        await second.hello()
+        many = tuple(f"r{number}@partner.example".encode() for number in range(3))
+        assert (await first.message(HEADER + b"\r\nx", b"ann@hospital.example", *many)).startswith(b"250 ")
+        assert (await second.message(HEADER + b"\r\nx")).startswith(b"451 4.7.1 too much mail")
+        await first.close()
+        await second.close()
+
+
+async def test_without_room_mail_is_turned_away_before_it_begins_and_what_began_is_finished() -> None:
+    async with world() as here:
+        begun, late = await here.client(), await here.client()
+        await begun.hello()
+        await late.hello()
+        await begun.says(*BEGIN)
+        here.intake.closed = Problem("4.3.1", "no room for more mail now; try again later")
+        assert (
+            await late.say(BEGIN[0] + b"\r\n") == b"452 4.3.1 no room for more mail now; try again later\r\n"
+        )
+        assert (await begun.say(HEADER + b"\r\nx\r\n.\r\n")).startswith(b"250 ")
+        assert here.kinds == ["intake-unavailable"]
+        here.intake.closed = None
+        assert (await late.message(HEADER + b"\r\nx")).startswith(b"250 ")
+        await begun.close()
+        await late.close()

@@ -90,6 +90,7 @@ def every_record(make: Recorder) -> Iterator[Record]:
         )
     yield make.unknown(ERRAND, START, progress(possibly_delivered=True))
     yield make.notice(ERRAND, "failure", envelope(7).id, START)
+    yield make.suspended(ERRAND.envelope, "alice@hospital.example", "300/m")
     yield make.action(
         "release", Actor(uid=0, user="root", sudo="carol"), "quarrel settled with bob@", START, ERRAND
     )

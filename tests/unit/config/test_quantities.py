@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.quantities import LONGEST, format_duration, format_size, parse_duration, parse_size
+from gateway.config.quantities import (
+    LONGEST,
+    format_duration,
+    format_rate,
+    format_size,
+    parse_duration,
+    parse_rate,
+    parse_size,
+)
+from gateway.model.rate import UNLIMITED, Rate
 
 
 @pytest.mark.parametrize(
@@ -71,3 +80,24 @@ def test_a_written_duration_is_read_again(milliseconds: int) -> None:
 @given(st.integers(0, 2**45) | st.integers(0, 4096).map(lambda n: n * 1024**3))
 def test_a_written_size_is_read_again(octets: int) -> None:
     assert parse_size(format_size(octets)) == octets
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("300/m", Rate(300, 60)),
+        ("5 / s", Rate(5, 1)),
+        ("2000/h", Rate(2000, 3600)),
+        ("50000/d", Rate(50000, 86400)),
+        ("unlimited", UNLIMITED),
+    ],
+)
+def test_rates(text: str, rate: Rate) -> None:
+    assert parse_rate(text) == rate
+    assert parse_rate(format_rate(rate)) == rate
+
+
+@pytest.mark.parametrize("text", ["0/m", "300", "300/week", "-1/m", "", 300, None, "1.5/m", "unlimited/m"])
+def test_what_is_no_rate(text: object) -> None:
+    with pytest.raises(ValueError):
+        parse_rate(text)
