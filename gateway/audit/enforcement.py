@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gateway.audit.leaves import Attempted, Decided, Floor, TlsSeen
+from gateway.audit.leaves import Attempted, Decided
+from gateway.audit.shapes import Floor, TlsSeen
 
 _BEST_FIRST = ("dane", "mta-sts", "pin", "pkix", "encrypted", "none")
 PROVING = frozenset(_BEST_FIRST[:4])
@@ -81,6 +82,8 @@ def _below(floor: Floor, grade: str | None, tls: TlsSeen | None) -> Iterator[str
         yield f"its keys were agreed by {tls.group or 'an unknown group'}, required was {' or '.join(floor.groups)}"
     if floor.ciphers == "nist-sp800-52r2" and not _NIST.search(tls.cipher):
         yield f"the connection used {tls.cipher}, which {floor.ciphers} does not have"
+    if tls.sts and not (tls.failure is None and tls.trusted and tls.matched):
+        yield "the connection did not show what the MTA-STS policy of the recipient's domain demands"
     if _BROKEN.search(tls.cipher) and "none" not in floor.grades:
         yield f"the connection used {tls.cipher}, which protects nothing"
 
@@ -103,6 +106,8 @@ def _shown(grade: str | None, tls: TlsSeen | None) -> set[str]:
     shown = {"none", "encrypted"}
     proved = tls.failure is None and tls.trusted and tls.matched
     if grade in {"pkix", "mta-sts"} and proved:
+        shown.add("pkix")
+    if grade == "mta-sts" and proved and tls.sts:
         shown.add(grade)
     terms = tls.terms
     if tls.weak:

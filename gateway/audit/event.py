@@ -14,20 +14,17 @@ from typing import assert_never
 
 import msgspec
 
+from gateway.audit.evidence import floor_leaf, sts_seen, tls_seen
 from gateway.audit.leaves import (
     Attempted,
     CandidateLeaf,
     CapabilityLeaf,
-    DaneSeen,
     Decided,
-    Floor,
     OfferLeaf,
     PostureLeaf,
     Received,
     ReplyLeaf,
     RuleLeaf,
-    TermsSeen,
-    TlsSeen,
     UnknownLeaf,
 )
 from gateway.model.capability import Capability, HostPosture
@@ -49,7 +46,7 @@ from gateway.model.envelope import Envelope
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
 from gateway.model.progress import Progress
-from gateway.model.tls import DaneProof, TermsProof, TlsFloor, TlsSession
+from gateway.model.sts import StsInForce
 
 SEALED = "(sealed)"
 _MAX_POSTURES = 16
@@ -196,10 +193,15 @@ def capability_leaf(capability: Capability) -> CapabilityLeaf:
         ),
         postures=tuple(map(_posture, capability.postures[:_MAX_POSTURES])),
         route=route.source if route else None,
+        sts=sts_seen(capability.sts),
         undeliverable=undeliverable.status if undeliverable else None,
         unknown=tuple(
             UnknownLeaf(
-                methods=one.methods, since=one.since, source=plain(one.source), status=one.problem.status
+                methods=one.methods,
+                result=one.result,
+                since=one.since,
+                source=plain(one.source),
+                status=one.problem.status,
             )
             for one in capability.unknown[:_MAX_OFFERS]
         ),
@@ -207,8 +209,13 @@ def capability_leaf(capability: Capability) -> CapabilityLeaf:
 
 
 def without_certificates(capability: Capability) -> Capability:
-    """The capability with each certificate replaced by its SHA-256 and staples dropped."""
-    return msgspec.structs.replace(capability, postures=tuple(map(_lean_posture, capability.postures)))
+    """The capability with each certificate and the MTA-STS text replaced by its SHA-256, and staples dropped."""
+    sts = capability.sts
+    if sts is not None:
+        digests = tuple(sha256(der).digest() for der in sts.chain)
+        sts = msgspec.structs.replace(sts, chain=digests, text=sha256(sts.text).digest())
+    postures = tuple(map(_lean_posture, capability.postures))
+    return msgspec.structs.replace(capability, postures=postures, sts=sts)
 
 
 def rule_leaf(rule: RuleSeen) -> RuleLeaf:
@@ -226,7 +233,13 @@ def exceptions_used(because: Because) -> tuple[RuleSeen, ...]:
     return tuple(rule for rule in because.rules if rule.applied and rule.kind == "exception")
 
 
-def attempted(attempt: DeliveryAttempt, decision: Send, decision_leaf: str, route: str | None) -> Attempted:
+def attempted(
+    attempt: DeliveryAttempt,
+    decision: Send,
+    decision_leaf: str,
+    route: str | None,
+    sts: StsInForce | None,
+) -> Attempted:
     outcome = attempt.outcome
     problem, reply = _problem_and_reply(outcome)
     return Attempted(
@@ -246,6 +259,7 @@ def attempted(attempt: DeliveryAttempt, decision: Send, decision_leaf: str, rout
         security=isinstance(outcome, Deferred) and outcome.security,
         started_at=attempt.started_at,
         status=problem.status if problem else None,
+        sts=sts_seen(sts),
         tls=tls_seen(attempt.tls),
     )
 
@@ -280,60 +294,6 @@ def peer(attempt: DeliveryAttempt) -> Peer:
 
 def problem_text(problem: Problem) -> str:
     return f"{problem.status} {problem.public}\n{problem.private}"
-
-
-def tls_seen(session: TlsSession | None) -> TlsSeen | None:
-    if session is None:
-        return None
-    return TlsSeen(
-        certificates=len(session.chain),
-        cipher=session.cipher,
-        dane=_dane_seen(session.dane),
-        failure=session.failure,
-        group=session.group,
-        matched=session.name_matched is not None,
-        ocsp=session.ocsp_staple is not None,
-        reduced=session.reduced,
-        resumed=session.resumed,
-        terms=_terms_seen(session.terms),
-        trusted=session.trusted,
-        version=session.version,
-        weak=session.weak,
-    )
-
-
-def _dane_seen(proof: DaneProof | None) -> DaneSeen | None:
-    if proof is None:
-        return None
-    return DaneSeen(
-        matched=None if proof.matched is None else " ".join(map(str, proof.matched[:3])),
-        mx_secure=proof.dane.mx_secure,
-        place=proof.place,
-        records=len(proof.dane.records),
-        usable=proof.usable,
-    )
-
-
-def _terms_seen(proof: TermsProof | None) -> TermsSeen | None:
-    if proof is None:
-        return None
-    terms = proof.terms
-    return TermsSeen(
-        distrusted=terms.distrusted,
-        least=terms.least.value if terms.least is not None else None,
-        pins=len(terms.pins),
-        place=proof.place,
-    )
-
-
-@lru_cache(maxsize=256)
-def floor_leaf(floor: TlsFloor) -> Floor:
-    return Floor(
-        ciphers=floor.ciphers,
-        grades=tuple(grade.value for grade in floor.grades),
-        groups=floor.groups,
-        min_version=floor.min_version,
-    )
 
 
 def _problem_and_reply(outcome: Outcome) -> tuple[Problem | None, Reply | None]:

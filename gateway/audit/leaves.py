@@ -11,16 +11,12 @@ from datetime import datetime
 
 import msgspec
 
+from gateway.audit.shapes import Floor, Shape, StsSeen, TlsSeen, Words
+
 VERSION = 1
 
-Words = tuple[str, ...]
 
-
-class _Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Common rules of all shapes; unknown fields are refused so that verification covers everything that is there."""
-
-
-class Frame(_Shape, frozen=True, kw_only=True):
+class Frame(Shape, frozen=True, kw_only=True):
     """What all leaves have. `message` is the message id, `errand` the recipient's number in it.
 
     `sealed` maps a field's name to the commitment of its value; `blobs` names evidence files by SHA-256.
@@ -33,12 +29,12 @@ class Frame(_Shape, frozen=True, kw_only=True):
     id: str
     message: str | None = None
     node: str
-    sealed: dict[str, str] = {}
+    sealed: dict[str, str] = msgspec.field(default_factory=dict)
     type: str
     v: int
 
 
-class RawFrame(_Shape, frozen=True, kw_only=True):
+class RawFrame(Shape, frozen=True, kw_only=True):
     """A frame as it is read: the body still as written."""
 
     at: datetime
@@ -48,65 +44,12 @@ class RawFrame(_Shape, frozen=True, kw_only=True):
     id: str
     message: str | None = None
     node: str
-    sealed: dict[str, str] = {}
+    sealed: dict[str, str] = msgspec.field(default_factory=dict)
     type: str
     v: int
 
 
-class DaneSeen(_Shape, frozen=True, kw_only=True):
-    """How a chain stood to the TLSA records in force; the records are sealed beside the chain.
-
-    `matched` is the usage, selector and matching type of the record that proves it. `mx_secure`: the host's name came
-    from signed DNS or the configuration.
-    """
-
-    matched: str | None = None
-    mx_secure: bool = False
-    place: int | None = None  # of the matched certificate in the chain as sent
-    records: int
-    usable: int
-
-
-class TermsSeen(_Shape, frozen=True, kw_only=True):
-    """What the configuration laid down for the connection: `pins` many keys, a least grade, that it proves nothing.
-
-    `place` is that of the certificate with a pinned key in the chain as sent; None: none of the pins was shown.
-    """
-
-    distrusted: bool = False
-    least: str | None = None
-    pins: int = 0
-    place: int | None = None
-
-
-class TlsSeen(_Shape, frozen=True, kw_only=True):
-    """A TLS session without names: `matched` says that the certificate bore the name asked for."""
-
-    certificates: int = 0
-    cipher: str
-    dane: DaneSeen | None = None
-    failure: str | None = None  # RFC 8460 section 4.3 result word
-    group: str | None = None
-    matched: bool = False
-    ocsp: bool = False
-    reduced: bool = False
-    resumed: bool = False
-    terms: TermsSeen | None = None
-    trusted: bool = False
-    version: str
-    weak: bool = False
-
-
-class Floor(_Shape, frozen=True, kw_only=True):
-    """What the connection had to show (`TlsFloor`)."""
-
-    ciphers: str
-    grades: Words
-    groups: Words = ()
-    min_version: str
-
-
-class Received(_Shape, frozen=True, kw_only=True):
+class Received(Shape, frozen=True, kw_only=True):
     body_type: str
     connector: str
     listener: str
@@ -122,7 +65,7 @@ class Received(_Shape, frozen=True, kw_only=True):
     tls: TlsSeen | None = None
 
 
-class OfferLeaf(_Shape, frozen=True, kw_only=True):
+class OfferLeaf(Shape, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     grade: str
     method: str
@@ -132,7 +75,7 @@ class OfferLeaf(_Shape, frozen=True, kw_only=True):
     source: str
 
 
-class PostureLeaf(_Shape, frozen=True, kw_only=True):
+class PostureLeaf(Shape, frozen=True, kw_only=True):
     """What one address of one next hop showed at the probe."""
 
     grade: str | None = None
@@ -142,14 +85,15 @@ class PostureLeaf(_Shape, frozen=True, kw_only=True):
     tls: TlsSeen | None = None
 
 
-class UnknownLeaf(_Shape, frozen=True, kw_only=True):
+class UnknownLeaf(Shape, frozen=True, kw_only=True):
     methods: Words
+    result: str | None = None
     since: datetime
     source: str
     status: str
 
 
-class CapabilityLeaf(_Shape, frozen=True, kw_only=True):
+class CapabilityLeaf(Shape, frozen=True, kw_only=True):
     """What was known of the recipient. `dnssec`: "validated", or why no answer could count as signed.
 
     `mx_secure`: signed DNS, or the configuration, named the hosts.
@@ -162,11 +106,12 @@ class CapabilityLeaf(_Shape, frozen=True, kw_only=True):
     offers: tuple[OfferLeaf, ...] = ()
     postures: tuple[PostureLeaf, ...] = ()
     route: str | None = None
+    sts: StsSeen | None = None
     undeliverable: str | None = None
     unknown: tuple[UnknownLeaf, ...] = ()
 
 
-class RuleLeaf(_Shape, frozen=True, kw_only=True):
+class RuleLeaf(Shape, frozen=True, kw_only=True):
     """`conditions` are (condition's word, result) in the order of the policy; what they saw is sealed."""
 
     applied: bool = False
@@ -177,7 +122,7 @@ class RuleLeaf(_Shape, frozen=True, kw_only=True):
     result: str
 
 
-class CandidateLeaf(_Shape, frozen=True, kw_only=True):
+class CandidateLeaf(Shape, frozen=True, kw_only=True):
     chosen: bool = False
     grade: str
     lacks: Words = ()
@@ -186,7 +131,7 @@ class CandidateLeaf(_Shape, frozen=True, kw_only=True):
     why: str = ""
 
 
-class Decided(_Shape, frozen=True, kw_only=True):
+class Decided(Shape, frozen=True, kw_only=True):
     """`decision` is send, hold, defer or reject. `rules_omitted` counts rules left out to keep the leaf small."""
 
     attempts: int = 0
@@ -215,19 +160,19 @@ class Decided(_Shape, frozen=True, kw_only=True):
     verdict: bool = False
 
 
-class ExceptionUsed(_Shape, frozen=True, kw_only=True):
+class ExceptionUsed(Shape, frozen=True, kw_only=True):
     decision: str
     effects: Words = ()
     exception: str
     policy_hash: str
 
 
-class ReplyLeaf(_Shape, frozen=True, kw_only=True):
+class ReplyLeaf(Shape, frozen=True, kw_only=True):
     code: int
     status: str | None = None
 
 
-class Attempted(_Shape, frozen=True, kw_only=True):
+class Attempted(Shape, frozen=True, kw_only=True):
     """Evidence of the connection that carried or refused the message. `decision` is the id of the decision's leaf."""
 
     decision: str
@@ -246,10 +191,11 @@ class Attempted(_Shape, frozen=True, kw_only=True):
     security: bool = False
     started_at: datetime
     status: str | None = None
+    sts: StsSeen | None = None
     tls: TlsSeen | None = None
 
 
-class Settled(_Shape, frozen=True, kw_only=True):
+class Settled(Shape, frozen=True, kw_only=True):
     """Where an errand came to rest: `state` is delivered, failed, rejected, expired, dropped, held or unknown."""
 
     attempts: int = 0
@@ -261,28 +207,28 @@ class Settled(_Shape, frozen=True, kw_only=True):
     status: str | None = None
 
 
-class Notice(_Shape, frozen=True, kw_only=True):
+class Notice(Shape, frozen=True, kw_only=True):
     """A notice that we composed: `kind` is failure, delay or success; `notice` is its own message id."""
 
     kind: str
     notice: str
 
 
-class AlarmTold(_Shape, frozen=True, kw_only=True):
+class AlarmTold(Shape, frozen=True, kw_only=True):
     """Alarms of one kind; `states` counts them by what they do: raised, still, over, passed. Their texts are sealed."""
 
     kind: str
     states: dict[str, int]
 
 
-class Suspended(_Shape, frozen=True, kw_only=True):
+class Suspended(Shape, frozen=True, kw_only=True):
     """A sender sent more than `limit` ("300/m") by this connector, and is suspended."""
 
     connector: str
     limit: str
 
 
-class Actor(_Shape, frozen=True, kw_only=True):
+class Actor(Shape, frozen=True, kw_only=True):
     """An OS user: `sudo` is who became it by sudo, as sudo says. `claimed` is a name that was merely typed."""
 
     claimed: str | None = None
@@ -291,28 +237,28 @@ class Actor(_Shape, frozen=True, kw_only=True):
     user: str
 
 
-class Action(_Shape, frozen=True, kw_only=True):
+class Action(Shape, frozen=True, kw_only=True):
     action: str
     actor: Actor
 
 
-class PolicyLoaded(_Shape, frozen=True, kw_only=True):
+class PolicyLoaded(Shape, frozen=True, kw_only=True):
     name: str
     policy_hash: str
     previous: str | None = None
 
 
-class PolicyRefused(_Shape, frozen=True, kw_only=True):
+class PolicyRefused(Shape, frozen=True, kw_only=True):
     name: str
     problems: int
 
 
-class ConfigChanged(_Shape, frozen=True, kw_only=True):
+class ConfigChanged(Shape, frozen=True, kw_only=True):
     config_hash: str
     keys: Words = ()
 
 
-class KeyChanged(_Shape, frozen=True, kw_only=True):
+class KeyChanged(Shape, frozen=True, kw_only=True):
     """A key of our own: `change` is made (by `actor`) or used (it signs from now on), `purpose` is dkim.
 
     `name` is where its public half belongs in the DNS, `published` whether it was seen there; `sha256` is of the
@@ -328,7 +274,7 @@ class KeyChanged(_Shape, frozen=True, kw_only=True):
     sha256: str
 
 
-class Started(_Shape, frozen=True, kw_only=True):
+class Started(Shape, frozen=True, kw_only=True):
     """`clean` says that the stop before this start was an orderly one."""
 
     clean: bool
@@ -336,28 +282,28 @@ class Started(_Shape, frozen=True, kw_only=True):
     version: str
 
 
-class Stopped(_Shape, frozen=True, kw_only=True):
+class Stopped(Shape, frozen=True, kw_only=True):
     reason: str
 
 
-class Heartbeat(_Shape, frozen=True, kw_only=True):
+class Heartbeat(Shape, frozen=True, kw_only=True):
     """The node lives. `counters` cover what strangers can cause, so that nobody fills the log."""
 
-    counters: dict[str, int] = {}
+    counters: dict[str, int] = msgspec.field(default_factory=dict)
     interval: int
     uptime: int
 
 
-class ClockStep(_Shape, frozen=True, kw_only=True):
+class ClockStep(Shape, frozen=True, kw_only=True):
     step_ms: int
 
 
-class Recovery(_Shape, frozen=True, kw_only=True):
-    counts: dict[str, int] = {}
+class Recovery(Shape, frozen=True, kw_only=True):
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
     reason: str
 
 
-class Genesis(_Shape, frozen=True, kw_only=True):
+class Genesis(Shape, frozen=True, kw_only=True):
     """The first leaf of a shard: `conf` is the SHA-256 of its log.conf; the rest names the shard before it."""
 
     conf: str
@@ -367,7 +313,7 @@ class Genesis(_Shape, frozen=True, kw_only=True):
     software: str
 
 
-class ShardSealed(_Shape, frozen=True, kw_only=True):
+class ShardSealed(Shape, frozen=True, kw_only=True):
     """The last leaf of a shard."""
 
 

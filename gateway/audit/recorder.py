@@ -49,6 +49,7 @@ from gateway.model.envelope import Envelope, Errand
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
 from gateway.model.progress import FINAL, Progress, State
+from gateway.model.sts import StsInForce
 
 Values = Sequence[tuple[str, bytes]]  # (field, value), sorted by field
 
@@ -135,17 +136,23 @@ class Recorder:
         decision: Send,
         decision_leaf: str,
         route: str | None = None,
+        sts: StsInForce | None = None,
     ) -> Record:
-        """A delivery was tried under `decision`, whose leaf is `decision_leaf`; `route` is the route's source."""
+        """A delivery was tried under `decision`, whose leaf is `decision_leaf`.
+
+        `route` is the route's source, `sts` the MTA-STS policy in force for the recipient's domain.
+        """
         values: list[tuple[str, bytes]] = []
         if attempt.tls is not None and attempt.tls.chain:
             values.append(("chain", b"".join(attempt.tls.chain)))  # DER certificates delimit themselves
         if attempt.content_sha256:
             values.append(("content", attempt.content_sha256))
         values.append(("peer", _write(event.peer(attempt))))
+        if sts is not None:
+            values.append(("sts", _write(sts)))
         if attempt.tls is not None and attempt.tls.dane is not None:
             values.append(("tlsa", _write(attempt.tls.dane.dane)))
-        body = event.attempted(attempt, decision, decision_leaf, route)
+        body = event.attempted(attempt, decision, decision_leaf, route, sts)
         return self._record(
             attempt.ended_at, "delivery.attempt", body, values, errand.envelope.id, errand.number
         )

@@ -21,8 +21,8 @@ from gateway.audit.leaves import (
     Received,
     Settled,
     Suspended,
-    TlsSeen,
 )
+from gateway.audit.shapes import TlsSeen
 
 _Shape = TypeVar("_Shape", Why, Peer)
 

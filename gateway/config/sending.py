@@ -47,6 +47,17 @@ class Dns(Section):
     """How often the addresses behind "@microsoft365" and "@google-workspace" are asked for anew."""
 
 
+class MtaSts(Section):
+    """The policies in which recipients' domains say, over HTTPS, which mail servers are theirs (RFC 8461)."""
+
+    enabled: bool = True
+    """Without it grade `mta-sts` is never found."""
+    port: Port = 443
+    """Of the web servers that give the policies; another than 443 is for laboratories."""
+    timeout: Duration = timedelta(seconds=30)
+    """For one fetch. Only the first message to a domain waits for it."""
+
+
 class Retry(Section):
     """When an attempt that failed for now is repeated."""
 

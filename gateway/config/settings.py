@@ -16,7 +16,7 @@ from gateway.config.alerts import Alerts
 from gateway.config.connector import Connector
 from gateway.config.fields import AtLeastOne, Fault, FaultsError, FilePath, Host, Mailbox, Section
 from gateway.config.keeping import Audit, Keys, Logging, Service, Store
-from gateway.config.sending import Delivery, Dns
+from gateway.config.sending import Delivery, Dns, MtaSts
 from gateway.config.signing import Dkim
 from gateway.config.trust import Tls, contradictions
 
@@ -64,6 +64,7 @@ class Config(Section):
     limits: Limits = Limits()
     dns: Dns = Dns()
     tls: Tls = Tls()
+    mta_sts: MtaSts = MtaSts()
     delivery: Delivery = Delivery()
     alerts: Alerts = Alerts()
     store: Store = Store()

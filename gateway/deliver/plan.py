@@ -61,7 +61,7 @@ def plan(route: Route, bounds: Bounds, shuffle: Shuffle) -> Plan:
     ]
     shares = _shares([len(addresses) for addresses in reachable])
     endpoints = tuple(
-        Endpoint(host.name, address, host.port, host.dane, host.terms)
+        Endpoint(host.name, address, host.port, host.dane, host.terms, host.sts)
         for host, addresses, share in zip(hosts, reachable, shares, strict=True)
         for address in addresses[:share]
     )

@@ -8,13 +8,16 @@ import msgspec
 
 from gateway.model.address import Address
 from gateway.model.problem import Problem
+from gateway.model.sts import StsInForce
 from gateway.model.tls import Dane, TlsGrade, TlsSession, TlsTerms
 
 
 class MxHost(msgspec.Struct, frozen=True):
     """One next hop: `name` is the reference identifier for its certificate; lower `preference` is tried first.
 
-    `barred` says why nothing may go there at the moment: whether it demands DANE could not be learned.
+    `barred` says why nothing may go there at the moment, `barred_as` is the RFC 8460 word for it: whether it demands
+    DANE could not be learned, or the MTA-STS policy that the domain enforces does not list it. With `sts` that policy
+    does, and no DANE records decide instead.
     """
 
     name: str
@@ -24,11 +27,13 @@ class MxHost(msgspec.Struct, frozen=True):
     dane: Dane | None = None
     barred: Problem | None = None
     terms: TlsTerms | None = None
+    barred_as: str | None = None
+    sts: bool = False
 
     @property
     def demands_tls(self) -> bool:
-        """Whether its owner or our configuration forbids plain text, whatever a policy allows."""
-        return self.dane is not None or (self.terms is not None and self.terms.demands_tls)
+        """Whether its owner, the domain or our configuration forbids plain text, whatever a policy allows."""
+        return self.dane is not None or self.sts or (self.terms is not None and self.terms.demands_tls)
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -47,7 +52,8 @@ class HostPosture(msgspec.Struct, frozen=True, kw_only=True):
 
     `grade` is None where nothing could be learned (`problem` says why); that is not the same as `TlsGrade.NONE`,
     which says that the host answered and offers no TLS. `fit` is False where nothing may go there, whatever a policy
-    allows: it does not show what its own DANE records promise, or what our configuration demands of it.
+    allows: it does not show what its own DANE records or the domain's MTA-STS policy promise, or what our configuration
+    demands of it.
     """
 
     host: str
@@ -79,12 +85,16 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProbeFailure(msgspec.Struct, frozen=True):
-    """A lookup that gave no answer: `methods` are those it might have offered; `since` is when it first failed."""
+    """A lookup that gave no answer: `methods` are those it might have offered; `since` is when it first failed.
+
+    `result` is the RFC 8460 word where there is one.
+    """
 
     source: str
     methods: tuple[str, ...]
     problem: Problem
     since: datetime
+    result: str | None = None
 
 
 class GradeSeen(msgspec.Struct, frozen=True):
@@ -102,6 +112,7 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
 
     `undeliverable` is set where the domain provably takes no mail (null MX, NXDOMAIN); then there are no offers.
     `dnssec` says whether signed answers could be told from others: "validated", or why not (`gateway.probe.trust`).
+    `sts` is the domain's MTA-STS policy; that none could be had at the moment is among the `unknown`.
     """
 
     recipient: Address
@@ -114,3 +125,4 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     undeliverable: Problem | None = None
     best_seen: tuple[GradeSeen, ...] = ()
     dnssec: str = ""
+    sts: StsInForce | None = None

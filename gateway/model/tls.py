@@ -90,7 +90,8 @@ class TlsSession(msgspec.Struct, frozen=True, kw_only=True):
     root and is valid now; `name_matched` is the certificate's name that fits the reference identifier, or None.
     `weak`: a key or digest of the chain is below the profile's strength. `reduced`: the second, smaller ClientHello.
     `failure` is an RFC 8460 section 4.3 result word, or `pin-mismatch`, where the proof in force (DANE, pins, else
-    chain and name) failed.
+    chain and name) failed. `sts` says that an MTA-STS policy that the recipient's domain enforces lists the host: then
+    chain and name must fit.
     """
 
     version: str  # "TLSv1.3"
@@ -107,6 +108,12 @@ class TlsSession(msgspec.Struct, frozen=True, kw_only=True):
     terms: TermsProof | None = None
     weak: bool = False
     reduced: bool = False
+    sts: bool = False
+
+    @property
+    def names_its_host(self) -> bool:
+        """Whether a trusted chain carries the name asked for (RFC 9525)."""
+        return self.trusted and self.name_matched is not None and self.failure is None
 
 
 class TlsFloor(msgspec.Struct, frozen=True):

@@ -80,7 +80,8 @@ async def connect(
 ) -> SmtpConnection | ConnectFailure:
     """Connect, greet and secure. With `tls` None the session stays in the clear, whatever the server offers.
 
-    An endpoint that demands TLS is never spoken to in the clear, `tls` or not (for DANE: RFC 7672 section 2.2).
+    An endpoint that demands TLS is never spoken to in the clear, `tls` or not (RFC 7672 section 2.2, RFC 8461 section
+    5).
     The session's worth is not judged here: look at `session` before anything is sent.
     """
     ip_address(endpoint.address)  # a name here would be a bug, and would ask the DNS
@@ -233,7 +234,11 @@ class SmtpConnection(asyncio.Protocol):
             if self.dialogue.phase is Phase.TLS and self._channel is None:
                 assert self._tls is not None
                 self._channel = TlsChannel(
-                    self._tls, self.endpoint.host, self.endpoint.dane, self.endpoint.terms
+                    self._tls,
+                    self.endpoint.host,
+                    self.endpoint.dane,
+                    self.endpoint.terms,
+                    sts=self.endpoint.sts,
                 )
                 self._shake_hands(b"")
             while not self._full and (octets := self.dialogue.take()):

@@ -40,24 +40,32 @@ class TlsError(Exception):
 class TlsChannel:
     """One TLS session between two octet streams. Every method may raise `TlsError`, after which it is of no use.
 
-    With DANE its base domain is the SNI (RFC 7672 section 8.1), and nothing below TLS 1.2 is spoken.
+    With DANE its base domain is the SNI (RFC 7672 section 8.1). With it, and with `sts`, nothing below TLS 1.2 is
+    spoken.
     """
 
     def __init__(
-        self, tls: ClientTls, host: str, dane: Dane | None = None, terms: TlsTerms | None = None
+        self,
+        tls: ClientTls,
+        host: str,
+        dane: Dane | None = None,
+        terms: TlsTerms | None = None,
+        *,
+        sts: bool = False,
     ) -> None:
         self.session: TlsSession | None = None  # from the end of the handshake
         self.closed = False  # the peer said that no more will come
         self._host = host
         self._dane = dane
         self._terms = terms
+        self._sts = sts
         self._sni = dane.base if dane is not None else None if _is_ip(host) else host
         self._errors: list[int] = []
         self._verified = False
         self._staple = b""
         self._small = tls.small
         try:
-            kind = context(tls, _oldest(tls, dane), _record_verdict, _record_staple)
+            kind = context(tls, _oldest(tls, bound=sts or dane is not None), _record_verdict, _record_staple)
         except ValueError as lacking:
             raise TlsError(str(lacking), definite=False) from None
         self._connection = SSL.Connection(kind)
@@ -164,6 +172,7 @@ class TlsChannel:
             terms=terms,
             weak=not _WEAK.isdisjoint(self._errors),
             reduced=self._small,
+            sts=self._sts,
         )
 
 
@@ -178,8 +187,8 @@ def _failure(errors: list[int], trusted: bool, matched: str | None) -> str | Non
     return "certificate-host-mismatch" if matched is None else None
 
 
-def _oldest(tls: ClientTls, dane: Dane | None) -> str:
-    return tls.min_version if dane is None else max(tls.min_version, "1.2")
+def _oldest(tls: ClientTls, *, bound: bool) -> str:
+    return max(tls.min_version, "1.2") if bound else tls.min_version
 
 
 def _is_ip(host: str) -> bool:

@@ -17,6 +17,8 @@ from gateway.model.problem import Problem
 from gateway.model.tls import Dane
 from gateway.probe.dns import Answer, Bogus, Found, Lookup, NoData, NoName, Refused, Silent
 
+NOT_LEARNED = "dnssec-invalid"  # RFC 8460 section 4.3.2.1
+
 _MOST_RECORDS = 64
 _MOST_OCTETS = 32 * 1024  # of all records together: what is published is kept in memory for every domain
 

@@ -7,7 +7,7 @@ what was not answered is `unknown`, never `none`; what was learned is used again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -16,10 +16,13 @@ import msgspec
 from gateway.model.address import Address
 from gateway.model.capability import Capability, HostPosture, Offer, ProbeFailure, Route
 from gateway.model.problem import Problem
+from gateway.model.sts import StsInForce
 from gateway.model.tls import TlsGrade
 from gateway.probe.cache import BoundedCache
+from gateway.probe.dane import NOT_LEARNED
 from gateway.probe.key_source import KeySource
 from gateway.probe.memory import Memory, Recollection
+from gateway.probe.mta_sts import NoSts, StsAnswer, StsPolicies, StsUnclear, bind
 from gateway.probe.mx import Nowhere, Routed, Router, Unclear
 from gateway.probe.providers import continuity, registered_domain
 from gateway.probe.servers import Observe, Servers, ServerSettings, best_grade, proves
@@ -51,6 +54,7 @@ class _Domain(msgspec.Struct, frozen=True, kw_only=True):
     destination: str = ""
     undeliverable: Problem | None = None
     dnssec: str = ""
+    sts: StsInForce | None = None
 
 
 class _Keys(msgspec.Struct, frozen=True):
@@ -66,6 +70,7 @@ _NO_KEYS = _Keys((), ())
 class Prober:
     """Answers what a recipient can receive. `observe` asks one address of one host for its posture.
 
+    `sts` finds MTA-STS policies; without it there are none, and the domains of `unpoliced` are not asked for theirs.
     `dnssec` says at any moment whether signed answers can be told from others (`DnssecState`).
     """
 
@@ -78,6 +83,8 @@ class Prober:
         sources: Sequence[KeySource] = (),
         settings: ProberSettings | None = None,
         dnssec: Callable[[], str] = str,
+        sts: StsPolicies | None = None,
+        unpoliced: Collection[str] = (),
     ) -> None:
         self._settings = settings or ProberSettings()
         self._router = router
@@ -85,6 +92,8 @@ class Prober:
         self._recollection = Recollection(memory)
         self._sources = tuple(sources)
         self._dnssec = dnssec
+        self._sts = sts
+        self._unpoliced = unpoliced
         self._domains: BoundedCache[str, _Domain] = BoundedCache(self._settings.remembered)
         self._keys: BoundedCache[Address, _Keys] = BoundedCache(self._settings.remembered)
         self._looking: dict[str, asyncio.Task[_Domain]] = {}
@@ -120,6 +129,8 @@ class Prober:
         for task in looking:
             task.cancel()
         await asyncio.gather(*looking, return_exceptions=True)
+        if self._sts is not None:
+            await self._sts.close()
 
     async def _look_once(self, domain: str, now: datetime) -> _Domain:
         task = self._looking.get(domain)
@@ -137,11 +148,11 @@ class Prober:
 
     async def _look(self, domain: str, now: datetime) -> _Domain:
         async with self._room:
-            result = await self._router.route(domain)
+            result, policy = await asyncio.gather(self._router.route(domain), self._policy_of(domain, now))
             match result:
                 case Routed():
                     await self._recollection.works_again("mx", domain, now)
-                    facts, lasts = await self._look_at_servers(domain, result, now)
+                    facts, lasts = await self._look_at_servers(domain, result, policy, now)
                 case Nowhere():
                     await self._recollection.works_again("mx", domain, now)
                     facts = _Domain(observed_at=now, undeliverable=result.problem)
@@ -160,13 +171,21 @@ class Prober:
         self._domains.put(domain, facts, now + lasts)
         return facts
 
-    async def _look_at_servers(self, domain: str, routed: Routed, now: datetime) -> tuple[_Domain, timedelta]:
-        settings, route = self._settings, routed.route
+    async def _policy_of(self, domain: str, now: datetime) -> StsAnswer:
+        if self._sts is None or domain.startswith("[") or domain in self._unpoliced:
+            return NoSts()
+        return await self._sts.look_up(domain, now)
+
+    async def _look_at_servers(
+        self, domain: str, routed: Routed, policy: StsAnswer, now: datetime
+    ) -> tuple[_Domain, timedelta]:
+        settings, route = self._settings, bind(routed.route, domain, policy)
         postures = await self._servers.look_at(route, now)
         best = best_grade(postures)
         unknown = await self._silence(domain, route, postures, now) if best is not TlsGrade.DANE else ()
         if not unknown:
             await self._recollection.works_again("smtp", domain, now)
+        unknown += await self._unpublished(domain, policy, now)
         facts = _Domain(
             observed_at=now,
             route=route,
@@ -174,23 +193,38 @@ class Prober:
             unknown=unknown,
             postures=postures,
             destination=registered_domain(route.hosts[0].name),
+            sts=policy if isinstance(policy, StsInForce) else None,
         )
-        lasts = min(max(timedelta(seconds=routed.ttl), settings.shortest), settings.longest)
+        ends = [timedelta(seconds=routed.ttl)]
+        if isinstance(policy, StsInForce):
+            ends.append(policy.expires_at - now)
+        lasts = min(max(min(ends), settings.shortest), settings.longest)
         if not proves(best):
             lasts = min(lasts, settings.servers.weak)
         return facts, min((lasts, *(self._retry_after(failure, now) for failure in unknown)))
+
+    async def _unpublished(self, domain: str, policy: StsAnswer, now: datetime) -> tuple[ProbeFailure, ...]:
+        """A policy that cannot be had, and none is kept: TLS to this domain may be worth more than it shows."""
+        if not isinstance(policy, StsUnclear):
+            await self._recollection.works_again("mta-sts", domain, now)
+            return ()
+        failure = await self._failure("mta-sts", ("tls",), policy.problem, domain, now)
+        return (msgspec.structs.replace(failure, result=policy.result),)
 
     async def _silence(
         self, domain: str, route: Route, postures: tuple[HostPosture, ...], now: datetime
     ) -> tuple[ProbeFailure, ...]:
         """A host that did not answer might have shown more than the others; if none did, all is unknown.
 
-        Where one has proved itself, only a host that demands DANE, or may do so, could show more.
+        Where one has proved itself, only a host that demands DANE, or may do so, could show more. One that no policy
+        lists will show nothing.
         """
         silent = [posture for posture in postures if posture.grade is None]
         best = best_grade(postures)
         if proves(best):
-            bound = {host.name for host in route.hosts if host.dane is not None or host.barred is not None}
+            bound = {
+                host.name for host in route.hosts if host.dane is not None or host.barred_as == NOT_LEARNED
+            }
             silent = [posture for posture in silent if posture.host in bound]
         if not silent:
             return ()
@@ -209,7 +243,7 @@ class Prober:
         if best is None:
             return ()
         plain: tuple[Offer, ...] = ()
-        if not all(host.demands_tls for host in route.hosts):
+        if not all(host.demands_tls or host.barred for host in route.hosts):
             plain = (Offer(method="plain", grade=TlsGrade.NONE.value, source="smtp"),)
         if best is TlsGrade.NONE:
             return plain
@@ -265,4 +299,5 @@ def _capability(recipient: Address, domain: _Domain, keys: _Keys) -> Capability:
         destination=domain.destination,
         undeliverable=domain.undeliverable,
         dnssec=domain.dnssec,
+        sts=domain.sts,
     )

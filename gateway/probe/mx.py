@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from gateway.model.capability import MxHost, Route
 from gateway.model.problem import Problem
-from gateway.probe.dane import Failed, Nothing, Published, demand
+from gateway.probe.dane import NOT_LEARNED, Failed, Nothing, Published, demand
 from gateway.probe.dns import Answer, Bogus, Found, Lookup, NoData, NoName, Refused, Silent
 from gateway.probe.terms import TermsBook
 from gateway.wire.destinations import Destinations
@@ -185,7 +185,7 @@ class Router:
             case Published():
                 return replace(hop, dane=wanted.dane), min(found.ttl, wanted.ttl)
             case Failed():
-                return replace(hop, barred=wanted.problem), found.ttl
+                return replace(hop, barred=wanted.problem, barred_as=NOT_LEARNED), found.ttl
             case Nothing():
                 return hop, found.ttl
             case _:

@@ -24,7 +24,7 @@ _WORTH = {grade: place for place, grade in enumerate(reversed(TlsGrade))}
 Observe: TypeAlias = Callable[[MxHost, str, datetime], Coroutine[object, object, HostPosture]]
 
 _Target: TypeAlias = tuple[MxHost, str]
-_Key: TypeAlias = tuple[str, str, int, Dane | None, TlsTerms | None]
+_Key: TypeAlias = tuple[str, str, int, Dane | None, TlsTerms | None, bool]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +134,7 @@ class Servers:
 
 def _key(target: _Target) -> _Key:
     host, address = target
-    return host.name, address, host.port, host.dane, host.terms
+    return host.name, address, host.port, host.dane, host.terms, host.sts
 
 
 def _barred(target: _Target, now: datetime) -> HostPosture:
@@ -145,7 +145,7 @@ def _barred(target: _Target, now: datetime) -> HostPosture:
         grade=None,
         observed_at=now,
         problem=host.barred,
-        result="dnssec-invalid",
+        result=host.barred_as,
     )
 
 

@@ -1,8 +1,8 @@
 """Asks one address of one mail server what TLS it shows: connect, EHLO, STARTTLS, and leave before any mail.
 
 What the server showed is a posture with a grade: no STARTTLS, a final refusal of it, and a handshake that fails within
-the limits of version and ciphers we ask for all grade as `none`, each with its problem. A host that demands DANE and
-does not show what it promises is not `fit` to be given anything, whatever its grade. What it did not tell us (no
+the limits of version and ciphers we ask for all grade as `none`, each with its problem. A host that does not show what
+DANE or MTA-STS promise of it is not `fit` to be given anything, whatever its grade. What it did not tell us (no
 connection, no greeting, "TLS not available just now", a handshake that went silent) has no grade: that is unknown.
 """
 
@@ -41,7 +41,7 @@ class TlsObserver:
 
     async def observe(self, host: MxHost, address: str, now: datetime) -> HostPosture:
         """The posture, within the times of the settings. Never raises for what a peer does."""
-        endpoint = Endpoint(host.name, address, host.port, host.dane, host.terms)
+        endpoint = Endpoint(host.name, address, host.port, host.dane, host.terms, host.sts)
         first = await self._once(endpoint, self._tls, now)
         if not first.in_tls:
             return first.posture

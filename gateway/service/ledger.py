@@ -123,7 +123,7 @@ class Books:
         now = self._now()
         route = capability.route.source if capability.route else None
         leaf = work.progress.decision or ""
-        record = self._recorder.attempted(work.errand, attempt, decision, leaf, route)
+        record = self._recorder.attempted(work.errand, attempt, decision, leaf, route, capability.sts)
         after = settlement.after_attempt(
             work.progress, attempt, work.errand.envelope, self._schedule, now, self._chance()
         )

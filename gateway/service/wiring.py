@@ -42,13 +42,16 @@ from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
 from gateway.model.rate import Allowance, Rate
 from gateway.model.tls import TlsGrade, TlsTerms
+from gateway.net.http import HttpClient
 from gateway.net.second_try import connect_or_again
 from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConnection
 from gateway.policy import decide
 from gateway.policy.notices import decide_notice
 from gateway.probe.dns import Dns, system_servers
 from gateway.probe.gather import Prober, ProberSettings
+from gateway.probe.hosts import resolver
 from gateway.probe.memory import Memory
+from gateway.probe.mta_sts import StsPolicies, StsSettings
 from gateway.probe.mx import Router, RouteSettings
 from gateway.probe.terms import TermsBook
 from gateway.probe.transport import TlsObserver, observer_settings
@@ -293,7 +296,8 @@ def prober(
         own_names=frozenset({config.hostname}),
         terms=terms_book(config),
     )
-    router = Router(lookup, Destinations(config.delivery.allow_networks), routes)
+    destinations = Destinations(config.delivery.allow_networks)
+    router = Router(lookup, destinations, routes)
     patience = observer_settings(config.helo)
 
     async def observe(host: MxHost, address: str, at: datetime) -> HostPosture:
@@ -301,7 +305,20 @@ def prober(
         limits = ClientTls(ca_file(config), tls.min_version, tls.ciphers)
         return await TlsObserver(limits, patience).observe(host, address, at)
 
-    return Prober(router, observe, memory, settings=settings, dnssec=lambda: lookup.standing.state.value)
+    sts = None
+    if config.mta_sts.enabled:
+        web = HttpClient(resolver(lookup), destinations, ca_file(config))
+        limits = StsSettings(port=config.mta_sts.port, timeout=config.mta_sts.timeout.total_seconds())
+        sts = StsPolicies(lookup, web.ask, memory, limits)
+    return Prober(
+        router,
+        observe,
+        memory,
+        settings=settings,
+        dnssec=lambda: lookup.standing.state.value,
+        sts=sts,
+        unpoliced=routes.fixed.keys(),
+    )
 
 
 # ---- the stages as one errand meets them -----------------------------------------------------------------------

@@ -13,7 +13,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     """One address of one host. `host` is the name that its certificate must carry.
 
     With `dane` TLS is a must, and what its records promise must be shown; so it is with pins and a least grade among
-    the `terms`.
+    the `terms`; and with `sts` (an enforced MTA-STS policy lists the host) a trusted certificate for its name.
     """
 
     host: str
@@ -21,11 +21,12 @@ class Endpoint(msgspec.Struct, frozen=True):
     port: int
     dane: Dane | None = None
     terms: TlsTerms | None = None
+    sts: bool = False
 
     @property
     def demands_tls(self) -> bool:
         """Whether nothing may be said to it in the clear, whatever a message's floor is."""
-        return self.dane is not None or (self.terms is not None and self.terms.demands_tls)
+        return self.dane is not None or self.sts or (self.terms is not None and self.terms.demands_tls)
 
 
 class ConnectFailure(msgspec.Struct, frozen=True, kw_only=True):

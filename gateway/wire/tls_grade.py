@@ -27,9 +27,9 @@ def shown(session: TlsSession | None) -> tuple[TlsGrade, ...]:
     """Every grade that the evidence bears out, best first: whoever admits plain text also admits any TLS.
 
     `dane` where a TLSA record proves it, for a host whose name came from unsigned DNS no more than `pkix` (policy.md,
-    Grades); `pin` where it shows a pinned key; `pkix` where a trusted chain carries the name asked for (RFC 9525).
-    Keys too weak for the profile, broken pins or records, and distrust leave nothing of that. MTA-STS needs evidence
-    from elsewhere.
+    Grades); `pin` where it shows a pinned key; `pkix` where a trusted chain carries the name asked for (RFC 9525), and
+    with it `mta-sts` where an enforced policy lists that name. Keys too weak for the profile, broken pins or records,
+    and distrust leave nothing of that.
     """
     if session is None:
         return (TlsGrade.NONE,)
@@ -47,20 +47,24 @@ def _proved(session: TlsSession) -> set[TlsGrade]:
         proved.add(TlsGrade.DANE if dane.dane.mx_secure else TlsGrade.PKIX)
     elif dane is not None and dane.failed:
         return set()
-    elif session.trusted and session.name_matched is not None and session.failure is None:
+    elif session.names_its_host:
         proved.add(TlsGrade.PKIX)
+    if session.sts and session.names_its_host:
+        proved.add(TlsGrade.MTA_STS)
     return proved
 
 
 def forbids(session: TlsSession | None) -> bool:
     """Whether no floor is low enough for this connection.
 
-    Where the host's owner published what its certificate must show (RFC 7672 section 2.2), or our configuration lays it
-    down, and it does not show it, nothing leaves.
+    Where the host's owner or the domain published what its certificate must show (RFC 7672 section 2.2, RFC 8461
+    section 5), or our configuration lays it down, and it does not show it, nothing leaves.
     """
     if session is None:
         return False
     if session.dane is not None and session.dane.failed:
+        return True
+    if session.sts and not session.names_its_host:
         return True
     if session.terms is None:
         return False

@@ -61,18 +61,15 @@ def page(body: bytes, *, status: int = 200, kind: str = "text/plain", extra: str
 
 @asynccontextmanager
 async def web_server(
-    pages: Mapping[str, Page], certificate: str | None = None, *, host: str = "127.0.0.1", newest: int = 0
+    pages: Mapping[str, Page], certificate: str | None = None, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[WebServer]:
-    """Serves on a free port; `certificate` is a PEM file with key and chain, `newest` the highest TLS version."""
+    """Serves on `port`, or on a free one; `certificate` is a PEM file with key and chain."""
     server = WebServer(pages)
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-        if newest:
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            context.maximum_version = ssl.TLSVersion(newest)
-    listening = await asyncio.start_server(server.serve, host, 0, ssl=context)
+    listening = await asyncio.start_server(server.serve, host, port, ssl=context)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server

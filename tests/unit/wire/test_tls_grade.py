@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model.tls import Dane, DaneProof, TermsProof, TlsFloor, TlsGrade, TlsSession, TlsTerms
-from gateway.wire.tls_grade import grade, meets
+from gateway.wire.tls_grade import forbids, grade, meets, shown
 from gateway.wire.tls_name import match_name
 
 GOOD = TlsSession(
@@ -161,6 +161,26 @@ def test_nothing_that_is_laid_down_lets_a_lesser_connection_pass(
         assert not distrusted
         assert TlsGrade.PIN in floor.grades or {TlsGrade.ENCRYPTED, TlsGrade.NONE} & {*floor.grades}
         assert not (session.dane and session.dane.failed)
+
+
+def test_an_enforced_policy_that_lists_the_host_makes_chain_and_name_worth_more_and_a_must() -> None:
+    listed = but(sts=True)
+    assert shown(listed) == (TlsGrade.MTA_STS, TlsGrade.PKIX, TlsGrade.ENCRYPTED, TlsGrade.NONE)
+    assert meets(listed, TlsFloor((TlsGrade.MTA_STS,)))
+    assert not meets(GOOD, TlsFloor((TlsGrade.MTA_STS,)))
+    for lesser in (but(trusted=False), but(name_matched=None), but(failure="certificate-expired")):
+        broken = msgspec.structs.replace(lesser, sts=True)
+        assert grade(broken) is TlsGrade.ENCRYPTED
+        assert forbids(broken)
+        assert not meets(broken, ANYTHING)
+
+
+def test_records_of_a_host_that_only_the_policy_names_bind_beside_it() -> None:
+    """The domain is unsigned, so that DANE does not decide alone."""
+    both = msgspec.structs.replace(GOOD, dane=proved(mx_secure=False).dane, sts=True)
+    assert grade(both) is TlsGrade.MTA_STS
+    assert forbids(msgspec.structs.replace(both, trusted=False))
+    assert forbids(msgspec.structs.replace(both, dane=proved(mx_secure=False, matched=False).dane))
 
 
 @pytest.mark.parametrize(
