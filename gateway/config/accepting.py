@@ -16,6 +16,7 @@ from gateway.config.fields import (
     FilePath,
     Listen,
     Name,
+    Network,
     SecretFile,
     Section,
     Size,
@@ -53,6 +54,11 @@ class Listener(Section):
     """Private key of the certificate in PEM: a file, or `credential:NAME`."""
     max_sessions: Count = 1000
     """Sessions at once; further clients are told to come back (421)."""
+    proxy_protocol: tuple[Network, ...] = Field(default=(), examples=[["192.0.2.9/32"]])
+    """Load balancers: clients from these networks must begin with a PROXY header (v1 or v2), and count as the client
+    that it names. From everywhere else such a header is an error."""
+    xclient: tuple[Network, ...] = Field(default=(), examples=[["192.0.2.10/32"]])
+    """SMTP proxies that may say by XCLIENT whose session theirs is. Whoever is in these networks can be any client."""
     timeouts: ListenerTimeouts = ListenerTimeouts()
 
     @model_validator(mode="after")
@@ -62,6 +68,14 @@ class Listener(Section):
         return self
 
     def _faults(self) -> Iterator[Fault]:
+        for key in ("proxy_protocol", "xclient"):
+            for index, network in enumerate(getattr(self, key)):
+                if network.prefixlen == 0:
+                    yield Fault(
+                        (key, index),
+                        "is the whole Internet: with it every client could be any other",
+                        "name your own proxies",
+                    )
         if self.tls == "off":
             for key in ("certificate", "key"):
                 if getattr(self, key) is not None:

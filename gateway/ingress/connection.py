@@ -9,6 +9,7 @@ from gateway.ingress.door import Door
 from gateway.ingress.intake import IncidentKind
 from gateway.ingress.session import Session
 from gateway.ingress.tls import TlsEngine, TlsFailure
+from gateway.wire.introduction import ProxyError, ProxyReader
 from gateway.wire.reply import format_reply
 from gateway.wire.smtp_server_actions import CloseReason, Refused
 
@@ -24,6 +25,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._session: Session
         self._engine: TlsEngine | None = None
+        self._proxy: ProxyReader | None = None  # a proxy that has not yet said who is behind it
         self._timer: asyncio.TimerHandle | None = None
         self._moved_at = self._loop.time()  # when there was progress last: what the clocks count from
         self._content_from = (
@@ -45,14 +47,23 @@ class Connection(asyncio.Protocol):
         # A client that has gone already has no address; 0.0.0.0 is nobody's.
         ip, port = (transport.get_extra_info("peername") or ("0.0.0.0", 0))[:2]  # noqa: S104
         ip = ip.partition("%")[0]
-        implicit = self._door.settings.tls == "implicit"
-        self._session = Session(self._door, self, ip, port, tls=implicit)
+        self._session = Session(self._door, self, ip, port, tls=self._implicit)
         refusal = self._door.enter(self, ip)
         if refusal is not None:
-            self._turn_away(refusal, implicit=implicit)
+            self._turn_away(refusal)
             return
+        if self._door.must_introduce(ip):
+            self._proxy = ProxyReader()
         self._arm()
-        if implicit:
+        if self._proxy is None:
+            self._begin()
+
+    @property
+    def _implicit(self) -> bool:
+        return self._door.settings.tls == "implicit"
+
+    def _begin(self) -> None:
+        if self._implicit:
             self.start_tls()
         else:
             # Twice round the loop: octets that are here already are read first, and end the session.
@@ -65,6 +76,8 @@ class Connection(asyncio.Protocol):
             self._discarded += len(data)
             if self._discarded > _LINGER_OCTETS:
                 self._transport.abort()
+        elif self._proxy is not None:
+            self._introduce(self._proxy, data)
         elif self._engine is None:
             self._hear(data)
         else:
@@ -119,6 +132,9 @@ class Connection(asyncio.Protocol):
         self._engine = self._door.tls.engine()
         self._moved_at = self._loop.time()
 
+    def introduced(self, ip: str) -> Refused | None:
+        return self._door.introduced(self, ip)
+
     def close(self, reason: CloseReason) -> None:
         if self._lost or self._closing:
             return
@@ -160,6 +176,28 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     # ---------------------------------------------------------------------------------------------------- reading
+
+    def _introduce(self, proxy: ProxyReader, data: bytes) -> None:
+        try:
+            found = proxy.feed(data)
+        except ProxyError as error:
+            self._door.report(IncidentKind.PROTOCOL_ABUSE, self._session.ip, str(error))
+            self._transport.abort()
+            return
+        if found is None:
+            return
+        client, rest = found
+        assert client.ip is not None
+        self._proxy = None
+        self._moved_at = self._loop.time()
+        self._session.behind(client.ip, client.port or 0)
+        refusal = self._door.introduced(self, client.ip)
+        if refusal is not None:
+            self._turn_away(refusal)
+            return
+        self._begin()
+        if rest:
+            self.data_received(rest)
 
     def _greet(self) -> None:
         if not self._lost and not self._closing:
@@ -210,8 +248,8 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._transport.close()
 
-    def _turn_away(self, refusal: Refused, *, implicit: bool) -> None:
-        if not implicit:
+    def _turn_away(self, refusal: Refused) -> None:
+        if not self._implicit:
             self._transport.write(format_reply(refusal.code, refusal.status, refusal.text))
         self._closing = True
         self._transport.close()
@@ -222,6 +260,8 @@ class Connection(asyncio.Protocol):
         timers = self._door.settings.timers
         if self._closing:
             return timers.linger
+        if self._proxy is not None:
+            return timers.introduction
         if self._engine is not None and self._engine.session is None:
             return timers.handshake
         if self._session.dialogue.waiting or self._paused_at is not None:
@@ -245,7 +285,7 @@ class Connection(asyncio.Protocol):
 
     def _overdue(self) -> None:
         self._moved_at = self._loop.time()
-        if self._closing:
+        if self._closing or self._proxy is not None:
             self._transport.abort()
         elif self._engine is not None and self._engine.session is None:
             self._door.report(IncidentKind.TLS_FAILED, self._session.ip, "the handshake took too long")

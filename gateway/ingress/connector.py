@@ -119,7 +119,7 @@ class Connectors:
 
     def standing(self, peer: Peer) -> Standing:
         """Which connectors the peer falls under."""
-        ip = _address(peer.ip)
+        ip = client_address(peer.ip)
         inside = {each.name for each in self.all if self._inside(each, ip)}
         near = [each for each in self.all if each.name in inside or _known_anywhere(each)]
         mine = tuple(each for each in near if _proved(each, peer, inside))
@@ -182,7 +182,8 @@ def _proved(connector: Connector, peer: Peer, inside: Collection[str], *, tls: b
     return known or not connector.certificates
 
 
-def _address(text: str) -> _Address:
+def client_address(text: str) -> _Address:
+    """An address as networks are compared with it."""
     ip = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         return ip.ipv4_mapped

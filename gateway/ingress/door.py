@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from typing import Protocol
 
-from gateway.ingress.connector import Connectors
+from gateway.ingress.connector import Connectors, client_address
 from gateway.ingress.header_gate import HeaderRules, header_rules
 from gateway.ingress.intake import Incident, IncidentKind, Incidents, Intake
 from gateway.ingress.login import LoginCheck
@@ -60,6 +61,8 @@ class Door:
         self.stopping: Refused | None = None
         self.empty = asyncio.Event()
         self.empty.set()
+        self._proxies = tuple(map(ipaddress.ip_network, settings.proxies))
+        self._xclients = tuple(map(ipaddress.ip_network, settings.xclients))
         self._entropy = entropy
         self._incidents = incidents
         self._by_ip: Counter[str] = Counter()
@@ -103,18 +106,40 @@ class Door:
 
     # ---------------------------------------------------------------------------------------------------- guests
 
+    def must_introduce(self, ip: str) -> bool:
+        """Whether this is a proxy, which says by PROXY who is behind it before anything else."""
+        return bool(self._proxies) and _within(ip, self._proxies)
+
+    def may_introduce(self, ip: str) -> bool:
+        """Whether this client may say by XCLIENT who is behind it."""
+        return bool(self._xclients) and _within(ip, self._xclients)
+
     def enter(self, guest: Guest, ip: str) -> Refused | None:
-        """Let a session in, or say why not."""
+        """Let a session in, or say why not. A proxy's clients are counted when it has introduced them."""
         if self.stopping is not None:
             return self.stopping
-        limits = self.settings
-        if len(self.guests) >= limits.sessions or self._by_ip[ip] >= limits.sessions_per_client:
-            self.report(IncidentKind.TOO_MANY_SESSIONS, ip)
-            return Refused(421, "4.3.2", "too many sessions; try again later")
+        many = self._by_ip[ip] >= self.settings.sessions_per_client and not self.must_introduce(ip)
+        if many or len(self.guests) >= self.settings.sessions:
+            return self._too_many(ip)
+        self._count(guest, ip)
+        return None
+
+    def introduced(self, guest: Guest, ip: str) -> Refused | None:
+        """The session is another client's than it seemed: let that one in, or say why not."""
+        if self._by_ip[ip] >= self.settings.sessions_per_client:
+            return self._too_many(ip)
+        self.leave(guest)
+        self._count(guest, ip)
+        return None
+
+    def _too_many(self, ip: str) -> Refused:
+        self.report(IncidentKind.TOO_MANY_SESSIONS, ip)
+        return Refused(421, "4.3.2", "too many sessions; try again later", close=True)
+
+    def _count(self, guest: Guest, ip: str) -> None:
         self.guests[guest] = ip
         self._by_ip[ip] += 1
         self.empty.clear()
-        return None
 
     def leave(self, guest: Guest) -> None:
         ip = self.guests.pop(guest, None)
@@ -164,3 +189,8 @@ class Door:
         self, kind: IncidentKind, ip: str, detail: str = "", error: BaseException | None = None
     ) -> None:
         self._incidents(Incident(kind=kind, listener=self.settings.name, ip=ip, detail=detail, error=error))
+
+
+def _within(ip: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    address = client_address(ip)
+    return any(address in network for network in networks if network.version == address.version)

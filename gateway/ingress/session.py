@@ -22,6 +22,7 @@ from gateway.wire.smtp_server_actions import (
     EndOfData,
     Event,
     FindVerifier,
+    Introduce,
     JudgeMail,
     JudgeRecipient,
     Login,
@@ -57,6 +58,10 @@ class Line(Protocol):
         """Begin the handshake; `Session.tls_started` is called when it is done."""
         ...
 
+    def introduced(self, ip: str) -> Refused | None:
+        """Count this session as that client's, or say why it may not come in."""
+        ...
+
     def close(self, reason: CloseReason) -> None:
         """Close after what was written."""
         ...
@@ -76,6 +81,8 @@ class Session:
         self._port = port
         self.dialogue = ServerDialogue(door.dialogue, tls=tls)
         self.dialogue.error_limit = door.error_limit
+        self.dialogue.xclient = door.may_introduce(ip)
+        self._behind_proxy = False  # XCLIENT has told of another client than the one whose TLS this is
         self._engine: TlsEngine | None = None
         self._authenticated_by: str | None = None
         self._standing: tuple[object, Standing] | None = None
@@ -96,6 +103,11 @@ class Session:
 
     def hear(self, octets: bytes) -> None:
         self._perform(self.dialogue.feed(octets))
+
+    def behind(self, ip: str, port: int) -> None:
+        """A proxy has said by PROXY whose session this is; called before anything else."""
+        self.ip, self._port = ip, port
+        self.dialogue.xclient = self._door.may_introduce(ip)
 
     def tls_started(self, engine: TlsEngine) -> None:
         """The handshake is done, of STARTTLS or of implicit TLS."""
@@ -148,6 +160,8 @@ class Session:
                     event = self._open_body(action.mail, action.recipients)
                 elif type(action) is FindVerifier:
                     event = self._find_verifier(action.user)
+                elif type(action) is Introduce:
+                    event = self._introduce(action)
                 elif type(action) is EndOfData:
                     submission, self._submission = self._submission, None
                     assert submission is not None
@@ -205,12 +219,26 @@ class Session:
             peer = Peer(
                 ip=self.ip,
                 tls=self.dialogue.tls,
-                certificate=self._engine.certificate if self._engine else None,
+                certificate=self._engine.certificate if self._engine and not self._behind_proxy else None,
                 user=self.dialogue.user,
                 authenticated_by=self._authenticated_by,
             )
             self._standing = (connectors, connectors.standing(peer))
         return self._standing[1]
+
+    def _introduce(self, said: Introduce) -> Event:
+        """Whatever the proxy had proved is gone: its certificate and its login are not its client's."""
+        if said.ip is not None:
+            refusal = self._line.introduced(said.ip)
+            if refusal is not None:
+                return refusal
+            self.ip = said.ip
+            self.dialogue.xclient = self._door.may_introduce(said.ip)
+        self._port = self._port if said.port is None else said.port
+        self._behind_proxy = True
+        self._authenticated_by = None
+        self._standing = None
+        return _ACCEPTED
 
     def _judge_recipient(self, recipient: Recipient) -> Event:
         if not recipient.address.domain and self._door.settings.postmaster is None:

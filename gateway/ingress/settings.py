@@ -18,6 +18,7 @@ class Timers(msgspec.Struct, frozen=True, kw_only=True):
     data: float = 180  # between two reads of content
     slow_start: float = 60  # the least rate counts after this
     processing: float = 570  # from the final dot to our word; clients give up after 600
+    introduction: float = 5  # for the PROXY header of a client that must send one
     linger: float = 2  # after our last word, for the client to read it
     tick: float = 10  # how often a session looks at the clock
     overload_command: float = 10  # replaces `command` when sessions run short
@@ -48,6 +49,8 @@ class ListenerSettings(msgspec.Struct, frozen=True, kw_only=True):
     minimum_rate: int = 500  # octets a second of content
     backlog_limit: int = 512 * 1024  # octets of one message waiting for the intake, above which reading stops
     reuse_port: bool = False
+    proxies: tuple[str, ...] = ()  # networks whose clients must say by PROXY who is behind them
+    xclients: tuple[str, ...] = ()  # networks whose clients may say so by XCLIENT
     timers: Timers = Timers()
 
     def fault(self) -> str | None:

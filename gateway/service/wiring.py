@@ -127,6 +127,8 @@ def listener_settings(config: Config, listener: Listener) -> ListenerSettings:
         sessions=listener.max_sessions,
         sessions_per_client=config.limits.sessions_per_client,
         client_allowance=_allowance(config.limits.client_messages, config.limits.client_recipients),
+        proxies=tuple(map(str, listener.proxy_protocol)),
+        xclients=tuple(map(str, listener.xclient)),
         timers=Timers(
             handshake=timeouts.tls.total_seconds(),
             command=timeouts.command.total_seconds(),

@@ -9,6 +9,7 @@ Sources: RFC 5321, 2920 (PIPELINING), 3030 (CHUNKING), 1870 (SIZE), 2034 and 346
 
 from __future__ import annotations
 
+from gateway.wire.introduction import parse_xclient
 from gateway.wire.reply import format_reply
 from gateway.wire.smtp_server_actions import (
     Accepted,
@@ -18,6 +19,7 @@ from gateway.wire.smtp_server_actions import (
     EndOfData,
     Event,
     FindVerifier,
+    Introduce,
     JudgeMail,
     JudgeRecipient,
     MailAccepted,
@@ -49,7 +51,9 @@ _FIXED = {
     b"EXPN": format_reply(502, "5.5.1", "not offered"),
     b"TURN": format_reply(502, "5.5.1", "not offered"),
 }
-_WAIT_AFTER = frozenset({b"EHLO", b"HELO", b"DATA", b"AUTH"})  # RFC 2920 section 3.1; STARTTLS and QUIT apart
+_WAIT_AFTER = frozenset(
+    {b"EHLO", b"HELO", b"DATA", b"AUTH", b"XCLIENT"}
+)  # RFC 2920 section 3.1; STARTTLS and QUIT apart
 
 
 class ServerDialogue(Authentication):
@@ -58,6 +62,7 @@ class ServerDialogue(Authentication):
     def __init__(self, settings: DialogueSettings, *, tls: bool = False) -> None:
         super().__init__(settings, tls=tls)
         self.helo = ""
+        self.xclient = False  # set by the shell: the client may say who is behind it
         self._last_words: Refused | None = None
 
     # ------------------------------------------------------------------------------------------ the shell's side
@@ -97,9 +102,13 @@ class ServerDialogue(Authentication):
     def greet(self) -> list[Action]:
         """The 220, unless the client has spoken already."""
         if self._mode == "greeting":
-            self._out.append(format_reply(220, None, f"{self.settings.hostname} ESMTP"))
+            self._out.append(self._greeting)
             self._mode = "command"
         return self._run()
+
+    @property
+    def _greeting(self) -> bytes:
+        return format_reply(220, None, f"{self.settings.hostname} ESMTP")
 
     def feed(self, octets: bytes) -> list[Action]:
         """What follows from octets that were read."""
@@ -134,6 +143,8 @@ class ServerDialogue(Authentication):
             self._after_login(asked.login, event)
         elif type(asked) is FindVerifier:
             self._after_verifier(event)
+        elif type(asked) is Introduce:
+            self._after_xclient(event)
         elif type(asked) is StartTls:
             assert type(event) is TlsStarted, event
             self.tls, self.helo, self.extended = True, "", False
@@ -225,6 +236,8 @@ class ServerDialogue(Authentication):
                     self._helo(argument)
                 case b"AUTH":
                     self._auth(argument)
+                case b"XCLIENT":
+                    self._xclient(argument)
                 case _ if verb in _FIXED:
                     self._out.append(_FIXED[verb])
                 case _:
@@ -250,6 +263,8 @@ class ServerDialogue(Authentication):
                 words.append(f"AUTH {' '.join(self._mechanisms)}")
         elif self.settings.starttls:
             words.append("STARTTLS")
+        if self.xclient:
+            words.append("XCLIENT NAME ADDR PORT PROTO HELO")
         self._out.append(format_reply(250, None, *words))
 
     def _helo(self, argument: bytes) -> None:
@@ -281,6 +296,24 @@ class ServerDialogue(Authentication):
             self._out.append(format_reply(220, "2.0.0", "go ahead"))
             self._flush()
             self._ask(StartTls())
+
+    def _xclient(self, argument: bytes) -> None:
+        if not self.xclient:
+            self._error(Refused(550, "5.7.0", "XCLIENT is not for this client"))
+        elif self._transaction is not None:
+            self._error(_NOT_NOW)
+        else:
+            said = parse_xclient(argument)
+            self._ask(Introduce(said.ip, said.port))
+
+    def _after_xclient(self, event: Event) -> None:
+        """From here on as if the client behind had just connected."""
+        if type(event) is Accepted:
+            self.helo, self.extended, self.user = "", False, None
+            self._out.append(self._greeting)
+        else:
+            assert type(event) is Refused, event
+            self._error(event)
 
     # ------------------------------------------------------------------------------------------- the transaction
 

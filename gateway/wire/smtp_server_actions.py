@@ -124,6 +124,14 @@ class FindVerifier(msgspec.Struct, frozen=True):
 
 
 @final
+class Introduce(msgspec.Struct, frozen=True):
+    """The proxy names the client behind it; what is None stays as it was. Answer with Accepted or Refused."""
+
+    ip: str | None
+    port: int | None
+
+
+@final
 class StartTls(msgspec.Struct, frozen=True):
     """Begin the handshake after what was sent so far; feed nothing before it is done. Answer with TlsStarted."""
 
@@ -145,6 +153,7 @@ Action = (
     | EndOfData
     | Authenticate
     | FindVerifier
+    | Introduce
     | StartTls
     | Close
 )

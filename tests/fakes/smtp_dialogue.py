@@ -16,6 +16,7 @@ from gateway.wire.smtp_server_actions import (
     EndOfData,
     Event,
     FindVerifier,
+    Introduce,
     JudgeMail,
     JudgeRecipient,
     MailAccepted,
@@ -136,7 +137,7 @@ class Driver:
                 return Accepted("queued")
             case FindVerifier():
                 return VerifierFound(VERIFIER, "server-nonce")
-            case JudgeRecipient() | Authenticate():
+            case JudgeRecipient() | Authenticate() | Introduce():
                 return Accepted()
             case StartTls():
                 return TlsStarted()

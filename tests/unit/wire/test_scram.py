@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.wire.scram import ScramError, ScramServer, make_verifier, parse_verifier
@@ -108,6 +108,7 @@ def test_verifiers_that_are_none(text: str) -> None:
         parse_verifier(text)
 
 
+@settings(max_examples=15)
 @given(st.text(max_size=20), st.binary(min_size=8, max_size=64))
 def test_a_verifier_is_read_as_it_was_written_and_fits_its_password(password: str, salt: bytes) -> None:
     verifier = make_verifier(password, salt)
