@@ -285,7 +285,10 @@ class Connection(asyncio.Protocol):
 
     def _overdue(self) -> None:
         self._moved_at = self._loop.time()
-        if self._closing or self._proxy is not None:
+        if self._closing:
+            self._transport.abort()
+        elif self._proxy is not None:
+            self._door.report(IncidentKind.TIMEOUT, self._session.ip, "no PROXY header")
             self._transport.abort()
         elif self._engine is not None and self._engine.session is None:
             self._door.report(IncidentKind.TLS_FAILED, self._session.ip, "the handshake took too long")
