@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from gateway.audit.leaves import Actor, KeyChanged
+from gateway.audit.leaves import KeyChanged
 from gateway.audit.recorder import Recorder
 from gateway.config import Config
 from gateway.deliver.dkim import Signer
@@ -72,28 +72,26 @@ class Dkim:
         if not self._records:
             return
         now = self._now()
-        name = f"{used.key.record.name} {used.key.fingerprint}"
-        if await self._store.recall(_SINCE, name, now) is not None:
+        key = used.key
+        if await signs_since(self._store, key.record.name, key.fingerprint, now) is not None:
             return
-        await self._store.append(
-            self._recorder.key_changed(
-                about(used.key, "used", published=isinstance(used.standing, Matches)), now
-            )
+        leaf = KeyChanged(
+            algorithm=key.algorithm,
+            change="used",
+            name=key.record.name,
+            published=isinstance(used.standing, Matches),
+            purpose="dkim",
+            sha256=key.fingerprint,
         )
-        await self._store.remember(_SINCE, name, msgspec.json.encode(now), now + _FOREVER)
+        await self._store.append(self._recorder.key_changed(leaf, now))
+        remembered = f"{key.record.name} {key.fingerprint}"
+        await self._store.remember(_SINCE, remembered, msgspec.json.encode(now), now + _FOREVER)
 
 
-def about(key: DkimKey, change: str, *, actor: Actor | None = None, published: bool = False) -> KeyChanged:
-    """What the audit log says of a key."""
-    return KeyChanged(
-        actor=actor,
-        algorithm=key.algorithm,
-        change=change,
-        name=key.record.name,
-        published=published,
-        purpose="dkim",
-        sha256=key.fingerprint,
-    )
+async def signs_since(store: Store, record: str, fingerprint: str, now: datetime) -> datetime | None:
+    """When the key with this record and public half began to sign here; None where it never did."""
+    at = await store.recall(_SINCE, f"{record} {fingerprint}", now)
+    return msgspec.json.decode(at, type=datetime) if at is not None else None
 
 
 def usable_keys(config: Config) -> Found:

@@ -9,6 +9,7 @@ from gateway.config import Config
 from gateway.service.calls import queue_calls
 from gateway.service.clock import entropy, now
 from gateway.service.control import Call
+from gateway.service.dkim_calls import dkim_calls
 from gateway.service.ledger import Books
 from gateway.service.operations import Operations
 from gateway.service.rootkeys import queue_key, vault_key
@@ -23,9 +24,10 @@ async def opened(config: Config) -> AsyncIterator[Mapping[str, Call]]:
     vault = vault_key(config)
     store = await open_store(config.data_dir, queue_key(config))
     try:
+        writes = recorder(config, vault.public_key(), entropy)
         books = Books(
             store,
-            recorder(config, vault.public_key(), entropy),
+            writes,
             schedule(config),
             notice_settings(config),
             now=now,
@@ -33,7 +35,11 @@ async def opened(config: Config) -> AsyncIterator[Mapping[str, Call]]:
             changed=_nobody,
         )
         operations = Operations(store, books, now=now, changed=_nobody)
-        yield {**queue_calls(operations), **story_calls(config.audit_directory, store, vault)}
+        yield {
+            **queue_calls(operations),
+            **story_calls(config.audit_directory, store, vault),
+            **dkim_calls(store, writes, now),
+        }
     finally:
         await store.close()
 

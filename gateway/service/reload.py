@@ -56,8 +56,7 @@ class Reloader:
         problems: list[str] = []
         if self._policies is not None:
             await self._policy(self._policies, lines, problems)
-        if self._dkim is not None:
-            self._dkim_keys(self._dkim, lines, problems)
+        self._dkim_keys(lines, problems)
         if self._listeners:
             self._connectors(lines, problems)
             self._certificates(lines, problems)
@@ -84,9 +83,18 @@ class Reloader:
         await self._heart.policy(loaded, before)
         lines.append(f"policy {loaded.policy.name}: {loaded.policy.hash[:16]} in force")
 
-    def _dkim_keys(self, dkim: Dkim, lines: list[str], problems: list[str]) -> None:
+    async def reload_dkim(self) -> Reloaded:
+        """Reload the DKIM keys alone."""
+        lines: list[str] = []
+        problems: list[str] = []
+        self._dkim_keys(lines, problems)
+        return Reloaded(tuple(lines), tuple(problems))
+
+    def _dkim_keys(self, lines: list[str], problems: list[str]) -> None:
+        if self._dkim is None:
+            return
         try:
-            lines.append(f"DKIM keys: {dkim.load()} read")
+            lines.append(f"DKIM keys: {self._dkim.load()} read")
         except KeysUnusable as error:
             problems.extend(f"{fault.where}: {fault.what}" for fault in error.faults)
 

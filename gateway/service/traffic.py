@@ -31,6 +31,7 @@ from gateway.service.children import CannotStart
 from gateway.service.clock import entropy, now
 from gateway.service.control import Call
 from gateway.service.dkim import Dkim, KeysUnusable
+from gateway.service.dkim_calls import dkim_calls
 from gateway.service.dnssec import DnssecLog
 from gateway.service.heart import Heart
 from gateway.service.intake import StoreIntake
@@ -118,12 +119,14 @@ class Traffic:
                 calls = {
                     **queue_calls(operations),
                     **story_calls(config.audit_directory, self._store, vault),
+                    **dkim_calls(self._store, recorder, now),
                 }
             self._keep_watch(policies, recorder)
         if Role.INGRESS in roles:
             await self._open_listeners(recorder)
         self.reloader = Reloader(config, self._file, policies, dkim, self.listeners, heart, self._ranges)
-        await self._answer({**calls, "reload": simple(self.reloader.reload)})
+        reloads = {"reload": self.reloader.reload, "dkim.reload": self.reloader.reload_dkim}
+        await self._answer({**calls, **{name: simple(call) for name, call in reloads.items()}})
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:

@@ -24,8 +24,11 @@ class PeerUnavailable(unittest.SkipTest):
     """This machine cannot run the peer; the text says what is missing."""
 
 
-def unpacked(*packages: str) -> Path:
-    """The folder with the packages' files and those of the libraries they need. Raises PeerUnavailable."""
+def unpacked(*packages: str, libraries: bool = True) -> Path:
+    """The folder with the packages' files and those of the libraries they need. Raises PeerUnavailable.
+
+    Without `libraries` nothing is fetched but what is named: a package may want much that a test does not.
+    """
     for tool in ("apt-get", "dpkg-deb", "dpkg-query"):
         if shutil.which(tool) is None:
             raise PeerUnavailable(f"{packages[0]}: needs Debian's package tools, and there is no {tool}")
@@ -36,7 +39,7 @@ def unpacked(*packages: str) -> Path:
         if not root.exists():
             fresh = cache / f"{packages[0]}.new"
             shutil.rmtree(fresh, ignore_errors=True)
-            _unpack_all(packages, fresh)
+            _unpack_all(packages, fresh, libraries=libraries)
             fresh.rename(root)
     return root
 
@@ -49,7 +52,7 @@ def _alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def _unpack_all(packages: tuple[str, ...], root: Path) -> None:
+def _unpack_all(packages: tuple[str, ...], root: Path, *, libraries: bool) -> None:
     archives = root / "archives"
     archives.mkdir(parents=True)
     pending, done = list(packages), set[str]()
@@ -60,7 +63,10 @@ def _unpack_all(packages: tuple[str, ...], root: Path) -> None:
         done.add(package)
         archive = _download(package, archives)
         _run("dpkg-deb", "-x", str(archive), str(root))
-        pending += [name for name in _libraries_of(archive) if name not in done and not _is_installed(name)]
+        if libraries:
+            pending += [
+                name for name in _libraries_of(archive) if name not in done and not _is_installed(name)
+            ]
     shutil.rmtree(archives)
     # Unpacked by root some programs are setuid; the loader then ignores where we say the libraries are.
     for path in root.rglob("*"):

@@ -114,3 +114,29 @@ async def test_a_reload_with_a_damaged_key_changes_nothing(
     (reception,) = await world.arrived("ann@good.example")
     assert selectors(reception.content) == [key.selector for key in keys]
     keys[0].file.chmod(0o600)
+
+
+async def test_who_made_a_key_is_recorded_and_since_when_it_signs_is_known(
+    signing_world: tuple[World, tuple[DkimKey, ...]],
+) -> None:
+    world, keys = signing_world
+    names = [
+        {"record": key.record.name, "algorithm": key.algorithm, "sha256": key.fingerprint} for key in keys
+    ]
+    assert await world.ask("dkim.made", keys=names) == 2
+
+    async def known() -> list[str] | None:
+        since: list[str | None] = await world.ask("dkim.since", keys=[*names, {**names[0], "sha256": "00"}])
+        assert since[2] is None
+        return [one for one in since[:2] if one] if all(since[:2]) else None
+
+    assert len(await world.until(known)) == 2
+    assert (await world.ask("dkim.reload"))["lines"] == ["DKIM keys: 2 read"]
+
+    await world.stop()
+    log = b"".join(file.read_bytes() for file in world.config.audit_directory.rglob("*") if file.is_file())
+    await world.start()
+    assert log.count(b'"change":"made"') == 2
+    assert re.search(
+        rb'"body":\{"actor":\{"[^}]*"user":"[^"]+"\},"algorithm":"rsa-sha256","change":"made"', log
+    )
