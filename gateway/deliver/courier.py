@@ -152,7 +152,7 @@ class Courier:
             sender=trip.message.sender,
             recipients=tuple(trip.errands[number].recipient for number in batch),
             content=signed.fields + trip.content if signed.fields else trip.content,
-            ret=envelope.ret,
+            ret=_returned(trip),
             envid=envelope.envid,
             eight_bit=trip.eight_bit,
             smtputf8=trip.message.smtputf8,
@@ -201,6 +201,13 @@ class Courier:
     def _seen(self, taken: Taken) -> Sight:
         session = taken.connection.session
         return Sight(taken.hop.endpoint, session, grade(session), asked=True)
+
+
+def _returned(trip: Trip) -> str | None:
+    """What a notice of the other side is to bring back. Of a message that had to reach its recipient alone never the
+    content: who knows how that notice travels (RFC 8689 section 5 says the same of REQUIRETLS)."""
+    envelope = trip.errands[0].envelope
+    return "HDRS" if trip.message.floor.proves_identity or envelope.requiretls else envelope.ret
 
 
 def _unasked(endpoint: Endpoint, failure: ConnectFailure) -> Sight:

@@ -1,7 +1,8 @@
 """The header block of an incoming message: collected within bounds, judged, and written anew on top of the body.
 
-Changes to it are these and no others: our Received field on top; Bcc, Resent-Bcc, fields under our own prefix and the
-secret headers of all connectors out. What leaves here is all that anybody after the door ever sees of a secret.
+Changes to it are these and no others: our Received field on top; Bcc, Resent-Bcc, fields under our own prefix, the
+secret headers of all connectors and Authentication-Results in our name (RFC 8601 section 5) out. What leaves here is
+all that anybody after the door ever sees of a secret.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from gateway.ingress.author import CLAIMS, AuthorError, Authors, claimed_authors
 from gateway.ingress.tenant import MARKS
+from gateway.wire import authentication_results
 from gateway.wire.header import Field, HeaderError, choice, chosen_fields
 from gateway.wire.smtp_server_actions import Refused
 
@@ -37,6 +39,7 @@ class HeaderRules(msgspec.Struct, frozen=True):
     `removed` are the lower-case names of fields that go no further; `own_trace` fits our own Received fields.
     """
 
+    hostname: str
     looked_at: re.Pattern[bytes]
     removed: frozenset[str]
     own_trace: re.Pattern[bytes]
@@ -47,7 +50,8 @@ def header_rules(hostname: str, secret_headers: Iterable[str] = (), *, marks: bo
     removed = _BLIND | frozenset(secret_headers)
     names = sorted(CLAIMS | removed | (MARKS if marks else frozenset()))
     return HeaderRules(
-        choice("from", "received", *names, prefix=INTERNAL_PREFIX),
+        hostname,
+        choice("from", "received", authentication_results.FIELD, *names, prefix=INTERNAL_PREFIX),
         removed,
         re.compile(rb"\bby\s+" + re.escape(hostname.encode("ascii")) + rb"\s+\(Sealgate\)", re.IGNORECASE),
     )
@@ -112,7 +116,14 @@ def judge_header(block: bytes, rules: HeaderRules) -> JudgedHeader | AuthorError
         if field.name == "received":
             received += 1
             own += rules.own_trace.search(field.value) is not None
-        elif field.name in rules.removed or field.name.startswith(INTERNAL_PREFIX):
+        elif (
+            field.name in rules.removed
+            or field.name.startswith(INTERNAL_PREFIX)
+            or (
+                field.name == authentication_results.FIELD
+                and authentication_results.claims(field.value, rules.hostname)
+            )
+        ):
             kept.append(block[position : field.start])
             position = field.end
     if received >= RECEIVED_LIMIT:

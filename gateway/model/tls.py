@@ -130,5 +130,10 @@ class TlsFloor(msgspec.Struct, frozen=True):
     groups: tuple[str, ...] = ()
 
     @property
+    def proves_identity(self) -> bool:
+        """Whether it admits no connection that could be to anybody."""
+        return not {TlsGrade.ENCRYPTED, TlsGrade.NONE} & set(self.grades)
+
+    @property
     def admits_plain(self) -> bool:
         return TlsGrade.NONE in self.grades

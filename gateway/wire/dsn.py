@@ -1,8 +1,9 @@
 """Delivery status notices (RFC 3464, 3461 section 6, 6522, 6533): values in, a whole message out.
 
 A notice never holds content: of the message it returns a few header fields that cannot carry any, and its subject is
-left out. It is 7-bit, apart from a To address that only UTF-8 can write (RFC 6531 carries that), its lines are short,
-and nothing that a stranger wrote (replies, addresses, header fields) can add a line to it.
+left out. Its lines are short, and nothing that a stranger wrote (replies, addresses, header fields) can add a line to
+it. It is 7-bit, unless its addressee can only be reached by SMTPUTF8 anyway: then it has the forms of RFC 6533 that
+show addresses as they are (message/global-delivery-status, message/global-headers).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _RETURNED = frozenset({"from", "date", "message-id"})
 _MESSAGE_ID = re.compile(rb"<[!-;=?-~]{1,250}>")
 _ORIGINAL = re.compile(r"([A-Za-z0-9-]{1,40});(.{1,500})")
 _XTEXT_CODE = re.compile(r"\+([0-9A-F]{2})")
+_UNITEXT_CODE = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
 
 
 class RecipientStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +81,15 @@ def compose(report: StatusReport) -> bytes:
             _header(report, original),
             boundary + b"\r\n" + _text_part(report.text),
             boundary + b"\r\n" + _status_part(report, original),
-            boundary + b"\r\n" + _returned_part(original),
+            boundary + b"\r\n" + _returned_part(original, international=_international(report)),
             boundary + b"--\r\n",
         )
     )
+
+
+def _international(report: StatusReport) -> bool:
+    """Whether the notice may hold UTF-8 (RFC 6533 section 4): its way is open to that or there is none."""
+    return report.recipient.needs_smtputf8
 
 
 def _header(report: StatusReport, original: tuple[Field, ...]) -> bytes:
@@ -129,7 +136,12 @@ def _text_part(text: str) -> bytes:
 
 
 def _status_part(report: StatusReport, original: tuple[Field, ...]) -> bytes:
-    lines = [b"Content-Type: message/delivery-status\r\n\r\n"]
+    international = _international(report)
+    lines = [
+        b"Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+        if international
+        else b"Content-Type: message/delivery-status\r\n\r\n"
+    ]
     if report.envelope_id is not None:
         lines.append(_line("Original-Envelope-Id", _from_xtext(report.envelope_id)))
     lines += [
@@ -139,17 +151,18 @@ def _status_part(report: StatusReport, original: tuple[Field, ...]) -> bytes:
     ]
     subject = _subject(original)
     for recipient in report.recipients:
-        lines += (b"\r\n", *_recipient(recipient, subject))
+        lines += (b"\r\n", *_recipient(recipient, subject, international=international))
     return b"".join(lines)
 
 
-def _recipient(status: RecipientStatus, subject: str) -> list[bytes]:
+def _recipient(status: RecipientStatus, subject: str, *, international: bool) -> list[bytes]:
+    address_line = _wide_line if international else _line
     lines: list[bytes] = []
-    original = _original_recipient(status.original)
+    original = _original_recipient(status.original, international=international)
     if original is not None:
-        lines.append(_line("Original-Recipient", original))
+        lines.append(address_line("Original-Recipient", original))
     lines += [
-        _line("Final-Recipient", _typed(status.recipient)),
+        address_line("Final-Recipient", _typed(status.recipient, international=international)),
         _line("Action", status.action),
         _line("Status", status.status),
     ]
@@ -164,13 +177,20 @@ def _recipient(status: RecipientStatus, subject: str) -> list[bytes]:
     return lines
 
 
-def _returned_part(original: tuple[Field, ...]) -> bytes:
-    kept = [
-        _line(field.name.title().replace("-Id", "-ID"), field.value.decode("ascii"))
-        for field in original
-        if field.name in _RETURNED and field.value.isascii()
-    ]
-    return b"".join((b"Content-Type: text/rfc822-headers\r\n\r\n", *kept, b"Subject: (left out)\r\n"))
+def _returned_part(original: tuple[Field, ...], *, international: bool) -> bytes:
+    kept: list[bytes] = []
+    for field in original:
+        name = field.name.title().replace("-Id", "-ID")
+        if field.name in _RETURNED and field.value.isascii():
+            kept.append(_line(name, field.value.decode("ascii")))
+        elif field.name in _RETURNED and international:
+            kept.append(_wide_line(name, field.value.decode("utf-8", "replace")))
+    kind = (
+        b"message/global-headers\r\nContent-Transfer-Encoding: 8bit"
+        if international
+        else b"text/rfc822-headers"
+    )
+    return b"".join((b"Content-Type: ", kind, b"\r\n\r\n", *kept, b"Subject: (left out)\r\n"))
 
 
 def reply_text(reply: Reply, subject: str = "") -> str:
@@ -194,21 +214,39 @@ def _subject(original: tuple[Field, ...]) -> str:
     return next((decode_text(field.value).strip() for field in original if field.name == "subject"), "")
 
 
-def _typed(address: Address) -> str:
-    """An address with its type, in ASCII (RFC 3464 section 2.3.2, RFC 6533 section 3)."""
-    return f"utf-8; {_unitext(str(address))}" if address.needs_smtputf8 else f"rfc822; {address}"
+def _typed(address: Address, *, international: bool) -> str:
+    """An address with its type (RFC 3464 section 2.3.2), where need be in the ASCII form of RFC 6533 section 3."""
+    if not address.needs_smtputf8:
+        return f"rfc822; {address}"
+    return f"utf-8; {address if international else _unitext(str(address))}"
 
 
-def _original_recipient(orcpt: str | None) -> str | None:
+def _original_recipient(orcpt: str | None, *, international: bool) -> str | None:
+    """The ORCPT parameter as a field: xtext undone for the usual types, the forms of RFC 6533 for UTF-8."""
     match = _ORIGINAL.fullmatch(orcpt) if orcpt is not None else None
     if match is None:
         return None
-    kind = match[1].lower()
-    return f"{kind}; {_unitext(match[2]) if kind == 'utf-8' else _from_xtext(match[2])}"
+    kind, address = match[1].lower(), match[2]
+    if kind != "utf-8":
+        return f"{kind}; {_from_xtext(address)}"
+    if international:
+        return f"utf-8; {_UNITEXT_CODE.sub(_scalar, address)}"
+    return "utf-8; " + "".join(char if char.isascii() else _embedded(char) for char in address)
+
+
+def _scalar(code: re.Match[str]) -> str:
+    """The character that an embedded code stands for; the code itself where it stands for none."""
+    number = int(code[1], 16)
+    return chr(number) if number <= 0x10FFFF and not 0xD800 <= number <= 0xDFFF else code[0]
 
 
 def _unitext(text: str) -> str:
-    return "".join(char if char.isascii() else f"\\x{{{ord(char):X}}}" for char in text)
+    """The ASCII form `utf-8-addr-xtext`, in which plus, equals and backslash are embedded too."""
+    return "".join(char if char.isascii() and char not in "+=\\" else _embedded(char) for char in text)
+
+
+def _embedded(char: str) -> str:
+    return f"\\x{{{ord(char):02X}}}"
 
 
 def _from_xtext(value: str) -> str:
@@ -223,6 +261,13 @@ def _line(name: str, value: str) -> bytes:
     """One field whose value is made safe: printable ASCII in lines of lawful length."""
     octets = _printable(value).strip().encode("ascii")
     return fold(name.encode("ascii"), octets) or fold(name.encode("ascii"), octets[:WIDTH]) or b""
+
+
+def _wide_line(name: str, value: str) -> bytes:
+    """The same for a field that may hold UTF-8; what cannot be folded is cut."""
+    octets = _one_line(value).strip().encode("utf-8", "replace")
+    cut = octets[:WIDTH].decode("utf-8", "ignore").encode()
+    return fold(name.encode("ascii"), octets) or fold(name.encode("ascii"), cut) or b""
 
 
 def _printable(text: str) -> str:

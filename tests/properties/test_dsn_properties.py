@@ -89,6 +89,44 @@ def test_a_notice_is_read_as_it_was_meant(
     ]
     groups = cast("list[EmailMessage]", status.get_payload())
     assert [group["Action"] for group in groups] == [None, *(status.action for status in statuses)]
+    _check_header(message)
+
+
+@given(st.lists(recipients, min_size=1, max_size=4).map(tuple), headers | st.binary(max_size=60), nasty)
+def test_an_international_notice_is_read_as_it_was_meant(
+    statuses: tuple[RecipientStatus, ...], original: bytes, text: str
+) -> None:
+    content = compose(
+        StatusReport(
+            reporter="gw.example.org",
+            sender=Address("postmaster", "gw.example.org"),
+            recipient=Address("jörg", "example.org"),
+            subject="Not delivered",
+            text=text,
+            date=NOW,
+            message_id="n1@gw.example.org",
+            boundary="=_0123456789abcdef",
+            queue_id="01hxyz",
+            arrived=NOW,
+            recipients=statuses,
+            original=original,
+        )
+    )
+
+    assert line_problem(content) is None
+    content.decode()  # UTF-8 throughout
+    message = BytesParser(EmailMessage, policy=policy.SMTPUTF8).parsebytes(content)
+    kinds = [part.get_content_type() for part in message.iter_parts()]
+    assert kinds == ["text/plain", "message/global-delivery-status", "message/global-headers"]
+    body = content.split(b"8bit\r\n\r\n")[1].split(b"\r\n--=_0123456789abcdef")[0]
+    groups = [
+        BytesParser(EmailMessage, policy=policy.SMTPUTF8).parsebytes(one) for one in body.split(b"\r\n\r\n")
+    ]
+    assert [group["Action"] for group in groups] == [None, *(status.action for status in statuses)]
+    _check_header(message)
+
+
+def _check_header(message: EmailMessage) -> None:
     assert set(message.keys()) <= {
         "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Auto-Response-Suppress",
         "In-Reply-To", "References", "MIME-Version", "Content-Type",

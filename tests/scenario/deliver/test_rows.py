@@ -9,7 +9,8 @@ import pytest
 
 from gateway.deliver.pool import Limits
 from gateway.model.delivery import Deferred, Delivered, DeliveryAttempt, Unknown
-from tests.fakes.egress_world import ANYTHING, CONTENT, egress
+from tests.fakes.authority import Authority
+from tests.fakes.egress_world import ANYTHING, CONTENT, ENCRYPTED, VERIFIED, egress
 from tests.fakes.scripted_mx import CLOSE, SILENT, Answer, Raw, Script, scripted_mx
 
 
@@ -206,10 +207,22 @@ async def test_pipelining_changes_nothing_but_speed(offers: tuple[str, ...]) -> 
 
 async def test_dsn_parameters_travel_where_they_are_known() -> None:
     async with scripted_mx(Script(offers_tls=False)) as mx, egress() as out:
-        (attempt,) = await out.send(mx, floor=ANYTHING, ret="HDRS", envid="QQ314159")
+        (attempt,) = await out.send(mx, floor=ANYTHING, ret="FULL", envid="QQ314159")
         assert not attempt.relayed_without_dsn
-        assert mx.messages[0].mail.endswith(" RET=HDRS ENVID=QQ314159")
+        assert mx.messages[0].mail.endswith(" RET=FULL ENVID=QQ314159")
         assert mx.messages[0].rcpt[0].endswith(" NOTIFY=FAILURE")
+
+
+@pytest.mark.parametrize("asked", [None, "FULL", "HDRS"])
+async def test_what_had_to_reach_its_recipient_alone_comes_back_without_content(
+    authority: Authority, good: str, asked: str | None
+) -> None:
+    async with scripted_mx(Script(good)) as mx, egress(authority.ca_file) as out:
+        await out.send(mx, floor=VERIFIED, ret=asked, envid="QQ314159")
+        await out.send(mx, floor=ENCRYPTED, ret=asked)
+    verified, encrypted = (message.mail for message in mx.messages)
+    assert verified.endswith(" RET=HDRS ENVID=QQ314159")
+    assert ("RET=FULL" in encrypted, "RET=HDRS" in encrypted) == (asked == "FULL", asked == "HDRS")
 
 
 async def test_size_smtputf8_and_eight_bit_ask_the_next_host_then_fail() -> None:

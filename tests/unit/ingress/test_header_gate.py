@@ -93,6 +93,14 @@ def test_every_secret_is_taken_out_wherever_it_stands_in_the_header() -> None:
     assert judged.block == FROM + b"X-Secret-Not: y\r\n"
 
 
+def test_results_in_our_name_are_taken_out_and_those_of_others_stay() -> None:
+    others = b"Authentication-Results: mx.partner.example;\r\n dkim=pass header.d=gw.example\r\n"
+    forged = b"AUTHENTICATION-RESULTS:\r\n (ours) GW.example 1;\r\n dkim=pass header.d=bank.example\r\n"
+    judged = judge_header(forged + others + FROM + forged, RULES)
+    assert isinstance(judged, JudgedHeader)
+    assert judged.block == others + FROM
+
+
 def test_a_header_with_nothing_to_remove_stays_the_same_octets() -> None:
     block = b"SUBJECT:x\r\n" + FROM + b"X-Odd:  \t y \r\n"
     judged = judge_header(block, RULES)

@@ -111,7 +111,41 @@ def test_addresses_that_need_utf_8_are_written_in_ascii_but_for_the_addressee() 
     assert b"Final-Recipient: utf-8; j\\x{F6}rg@example.com\r\n" in content
     assert content.isascii()
 
-    assert "To: <jörg@example.com>\r\n".encode() in report(recipient=Address("jörg", "example.com"))
+    assert b"utf-8; \\x{F6}\\x{2B}\\x{3D}\\x{5C}@example.com\r\n" in status(
+        recipient=Address("ö+=\\", "example.com")
+    )
+
+
+def test_who_can_be_reached_by_smtputf8_alone_gets_the_forms_that_show_addresses_as_they_are() -> None:
+    content = report(
+        recipient=Address("jörg", "example.com"),
+        recipients=(
+            msgspec.structs.replace(
+                STATUS,
+                recipient=Address("åsa+x", "example.com"),
+                original="utf-8;\\x{E5}sa\\x{2B}x@example.com",
+            ),
+            msgspec.structs.replace(STATUS, original="rfc822;bob+2Bx@example.com"),
+        ),
+        original="From: Jörg <jörg@example.com>\r\nSubject: Geheim\r\n\r\n".encode(),
+    )
+
+    assert [part.type for part in walk(index(content))][2:] == [
+        "message/global-delivery-status",
+        "message/global-headers",
+    ]
+    for line in (
+        "To: <jörg@example.com>",
+        "Final-Recipient: utf-8; åsa+x@example.com",
+        "Original-Recipient: utf-8; åsa+x@example.com",
+        "Final-Recipient: rfc822; bob@example.com",
+        "Original-Recipient: rfc822; bob+x@example.com",
+        "From: Jörg <jörg@example.com>",
+        "Subject: (left out)",
+    ):
+        assert f"\r\n{line}\r\n".encode() in content, line
+    assert b"Geheim" not in content
+    assert line_problem(content) is None
 
 
 def test_text_beyond_ascii_is_encoded() -> None:
