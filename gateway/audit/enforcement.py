@@ -66,6 +66,8 @@ def violations(decision: Decided, attempt: Attempted) -> Iterator[str]:
 
 def _below(floor: Floor, grade: str | None, tls: TlsSeen | None) -> Iterator[str]:
     shown = _shown(grade, tls)
+    if tls is not None and _may_be_revoked(tls, floor.revocation):
+        shown -= {"pkix", "mta-sts"}
     if not shown & set(floor.grades):
         yield f"the connection showed {grade or 'nothing'}, required was one of {', '.join(floor.grades)}"
     if tls is None:
@@ -86,6 +88,14 @@ def _below(floor: Floor, grade: str | None, tls: TlsSeen | None) -> Iterator[str
         yield "the connection did not show what the MTA-STS policy of the recipient's domain demands"
     if _BROKEN.search(tls.cipher) and "none" not in floor.grades:
         yield f"the connection used {tls.cipher}, which protects nothing"
+
+
+def _may_be_revoked(tls: TlsSeen, mode: str) -> bool:
+    """Whether the certificate, if it is what proves the connection, was not looked at as the floor says."""
+    if mode == "off" or (tls.dane is not None and tls.dane.matched is not None):
+        return False
+    enough = {"good", "exempt"} if mode == "hard-fail" else {"good", "exempt", "unknown"}
+    return tls.revocation not in enough
 
 
 def _plain(group: str) -> str:

@@ -22,6 +22,7 @@ def tls_seen(session: TlsSession | None) -> TlsSeen | None:
         ocsp=session.ocsp_staple is not None,
         reduced=session.reduced,
         resumed=session.resumed,
+        revocation=session.revocation,
         sts=session.sts,
         terms=_terms_seen(session.terms),
         trusted=session.trusted,
@@ -73,4 +74,5 @@ def floor_leaf(floor: TlsFloor) -> Floor:
         grades=tuple(grade.value for grade in floor.grades),
         groups=floor.groups,
         min_version=floor.min_version,
+        revocation=floor.revocation,
     )

@@ -51,6 +51,7 @@ class TlsSeen(Shape, frozen=True, kw_only=True):
     ocsp: bool = False
     reduced: bool = False
     resumed: bool = False
+    revocation: str | None = None
     sts: bool = False  # an enforced MTA-STS policy lists the host
     terms: TermsSeen | None = None
     trusted: bool = False
@@ -78,3 +79,4 @@ class Floor(Shape, frozen=True, kw_only=True):
     grades: Words
     groups: Words = ()
     min_version: str
+    revocation: str = "off"

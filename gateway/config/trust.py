@@ -6,11 +6,21 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 from typing import Annotated, Literal, Protocol
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
-from gateway.config.fields import Endpoint, Fault, FaultsError, FilePath, Host, Section, parse_fingerprint
+from gateway.config.fields import (
+    Duration,
+    Endpoint,
+    Fault,
+    FaultsError,
+    FilePath,
+    Host,
+    Section,
+    parse_fingerprint,
+)
 
 _PIN = "sha256:" + "0f" * 32
 
@@ -89,6 +99,8 @@ class Tls(Section):
     distrust: Annotated[tuple[Host, ...], Field(examples=[["filter.example"]])] = ()
     """Providers whose TLS proves nothing to you: mail servers with these names, or names below them, count as
     `encrypted` at most. For example a filter that passes mail on in the clear."""
+    revocation_timeout: Duration = timedelta(seconds=5)
+    """How long a look at whether a certificate was revoked may take, where the policy asks for one (docs/tls.md)."""
     domain: Annotated[dict[Host, DomainTls], Field(examples=["partner.example"])] = Field(
         default_factory=dict
     )

@@ -88,7 +88,9 @@ class TlsSession(msgspec.Struct, frozen=True, kw_only=True):
 
     `chain` holds the peer's certificates in DER, leaf first, as sent. `trusted` says that the chain leads to a trusted
     root and is valid now; `name_matched` is the certificate's name that fits the reference identifier, or None.
-    `weak`: a key or digest of the chain is below the profile's strength. `reduced`: the second, smaller ClientHello.
+    `revocation` is good, exempt, revoked or unknown, None where nobody looked; `failure` may then also be
+    `certificate-revoked` or `revocation-unknown`. `weak`: a key or digest of the chain is below the profile's strength.
+    `reduced`: it was the second, smaller ClientHello.
     `failure` is an RFC 8460 section 4.3 result word, or `pin-mismatch`, where the proof in force (DANE, pins, else
     chain and name) failed. `sts` says that an MTA-STS policy that the recipient's domain enforces lists the host: then
     chain and name must fit.
@@ -108,6 +110,8 @@ class TlsSession(msgspec.Struct, frozen=True, kw_only=True):
     terms: TermsProof | None = None
     weak: bool = False
     reduced: bool = False
+    revocation: str | None = None
+    revocation_note: str = ""
     sts: bool = False
 
     @property
@@ -122,12 +126,14 @@ class TlsFloor(msgspec.Struct, frozen=True):
     `grades` are the grades that count; a floor that admits `TlsGrade.NONE` admits plain text.
     `min_version` and `ciphers` name the handshake's limits; `ciphers` is a profile's name, not an OpenSSL string
     (`gateway.wire.tls_profile`). `groups` are the key exchange groups that count, none: those of the profile.
+    `revocation` is off, soft-fail or hard-fail (docs/tls.md).
     """
 
     grades: tuple[TlsGrade, ...]
     min_version: str = "1.2"
     ciphers: str = "nist-sp800-52r2"
     groups: tuple[str, ...] = ()
+    revocation: str = "off"
 
     @property
     def proves_identity(self) -> bool:

@@ -148,6 +148,11 @@ class SmtpConnection(asyncio.Protocol):
     def session(self) -> TlsSession | None:
         return None if self._channel is None else self._channel.session
 
+    def learned(self, session: TlsSession) -> None:
+        """Put the same session with more evidence in its place."""
+        assert self._channel is not None
+        self._channel.session = session
+
     @property
     def extensions(self) -> Mapping[str, str]:
         return self.dialogue.extensions

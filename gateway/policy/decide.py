@@ -172,7 +172,8 @@ def _floor(policy: Policy, ruling: Ruling, scene: Scene, choice: Choice, taken: 
     """The grades that count for what is required of the connection itself."""
     tls = policy.book.tls
     groups = (ruling.effects.key_groups or ()) if taken.method == "tls" else ()
-    return TlsFloor(_floor_grades(policy, ruling, scene, choice, taken), tls.min_version, tls.ciphers, groups)
+    grades = _floor_grades(policy, ruling, scene, choice, taken)
+    return TlsFloor(grades, tls.min_version, tls.ciphers, groups, tls.revocation)
 
 
 def _floor_grades(

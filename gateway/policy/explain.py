@@ -60,7 +60,9 @@ def _lines(decision: Decision) -> Iterator[str]:
         floor = decision.floor
         grades = ", ".join(floor.grades)
         groups = f", key exchange by {' or '.join(floor.groups)}" if floor.groups else ""
-        yield f"connection must show one of: {grades}; TLS {floor.min_version} or newer, {floor.ciphers}{groups}"
+        revocation = "" if floor.revocation == "off" else f", revocation {floor.revocation}"
+        limits = f"TLS {floor.min_version} or newer, {floor.ciphers}{groups}{revocation}"
+        yield f"connection must show one of: {grades}; {limits}"
     elif decision.problem.private:
         yield f"detail     {decision.problem.private}"
     for note in because.notes:

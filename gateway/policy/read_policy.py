@@ -40,6 +40,7 @@ INCLUDED: Final = ("lists", *SINGLE, "rule", "exception", "case")
 SECTIONS: Final = ("policy", *INCLUDED)
 MIN_VERSIONS: Final = ("1.2", "1.3")
 CIPHERS: Final = tuple(PROFILES)
+REVOCATION: Final = ("off", "soft-fail", "hard-fail")
 HOPS: Final = ("none", "encrypted", "authenticated")
 
 
@@ -188,11 +189,14 @@ def _tls(parts: _Parts) -> TlsSettings:
         return default
     reader, value = parts.single["tls"]
     path: Path = ("tls",)
-    table = reader.table(value, path, ("min_version", "ciphers", "authenticate", "mx_continuity"))
+    table = reader.table(
+        value, path, ("min_version", "ciphers", "revocation", "authenticate", "mx_continuity")
+    )
     found = reader.words(table, path, "authenticate", PROVING_TLS)
     return TlsSettings(
         min_version=reader.word(table, path, "min_version", MIN_VERSIONS) or default.min_version,
         ciphers=reader.word(table, path, "ciphers", CIPHERS) or default.ciphers,
+        revocation=reader.word(table, path, "revocation", REVOCATION) or default.revocation,
         authenticate=default.authenticate if found is None else found,
         mx_continuity=reader.converted(table, path, "mx_continuity", units.duration),
     )

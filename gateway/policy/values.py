@@ -100,6 +100,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     min_version: str = "1.2"
     ciphers: str = "nist-sp800-52r2"
+    revocation: str = "off"
     authenticate: tuple[str, ...] = ("dane", "mta-sts", "pin")
     mx_continuity: int | None = None  # seconds; None: grade `pkix` counts whatever the MX name's history
 

@@ -9,6 +9,7 @@ connection, no greeting, "TLS not available just now", a handshake that went sil
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import msgspec
@@ -34,10 +35,17 @@ class _Look(msgspec.Struct, frozen=True):
 class TlsObserver:
     """Observes with one set of limits (`tls`: roots, version, ciphers); the clock is that of each observation."""
 
-    def __init__(self, tls: ClientTls, settings: ClientSettings, source_address: str | None = None) -> None:
+    def __init__(
+        self,
+        tls: ClientTls,
+        settings: ClientSettings,
+        source_address: str | None = None,
+        look: Callable[[SmtpConnection], Awaitable[None]] | None = None,
+    ) -> None:
         self._tls = msgspec.structs.replace(tls, optional=True)  # a server without STARTTLS is an answer, too
         self._settings = settings
         self._source_address = source_address
+        self._look = look  # learns what became of its certificate
 
     async def observe(self, host: MxHost, address: str, now: datetime) -> HostPosture:
         """The posture, within the times of the settings. Never raises for what a peer does."""
@@ -64,6 +72,8 @@ class TlsObserver:
             # where the time was not up, it was the server's doing
             prompt = loop.time() - began < self._settings.tls
             return _Look(_failed(endpoint, result, now), in_tls, in_tls and not result.definite and prompt)
+        if self._look is not None:
+            await self._look(result)
         posture = _shown(endpoint, result, now)
         await result.close()
         return _Look(posture)

@@ -47,6 +47,7 @@ from gateway.service.running import RunningMark
 from gateway.service.sealing import SealerWatch
 from gateway.service.stories import story_calls
 from gateway.service.suspension import Suspensions
+from gateway.service.trust import revocation
 from gateway.service.worker import Limits, Worker
 from gateway.store.contract import Store
 
@@ -186,8 +187,10 @@ class Traffic:
 
     def _start_worker(self, policies: PolicyInForce, books: Books, dkim: Dkim) -> Worker:
         config, store = self._config, self._store
-        connections = wiring.pool(config)
-        prober = wiring.prober(config, policies, store, wiring.name_servers(config, DnssecLog(self._alarms)))
+        lookup = wiring.name_servers(config, DnssecLog(self._alarms))
+        looks = revocation(config, lookup)
+        connections = wiring.pool(config, looks)
+        prober = wiring.prober(config, policies, store, lookup, looks=looks)
         carrier = wiring.courier(config, connections, now, dkim.signer.sign)
         worker = Worker(
             store,

@@ -23,7 +23,6 @@ from gateway.config.accepting import Listener
 from gateway.config.connector import Connector as ConnectorSettings
 from gateway.config.provider_ranges import Network
 from gateway.config.secrets import read_secrets
-from gateway.config.trust import DomainTls
 from gateway.deliver.courier import Courier
 from gateway.deliver.dkim import Sign
 from gateway.deliver.plan import Bounds
@@ -41,8 +40,8 @@ from gateway.model.envelope import Envelope, Errand
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
 from gateway.model.rate import Allowance, Rate
-from gateway.model.tls import TlsGrade, TlsTerms
 from gateway.net.http import HttpClient
+from gateway.net.revocation import Revocation
 from gateway.net.second_try import connect_or_again
 from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConnection
 from gateway.policy import decide
@@ -53,13 +52,13 @@ from gateway.probe.hosts import resolver
 from gateway.probe.memory import Memory
 from gateway.probe.mta_sts import StsPolicies, StsSettings
 from gateway.probe.mx import Router, RouteSettings
-from gateway.probe.terms import TermsBook
 from gateway.probe.transport import TlsObserver, observer_settings
 from gateway.probe.trust import DnssecStanding, ProofNames
 from gateway.protect.apply import protect
 from gateway.protect.downgrade import downgrade
 from gateway.service.ledger import NoticeSettings
 from gateway.service.policies import PolicyInForce
+from gateway.service.trust import revocation, terms_book
 from gateway.store.contract import Store
 from gateway.wire.destinations import Destinations
 from gateway.wire.recode import repair_long_lines
@@ -214,13 +213,16 @@ def client_settings(config: Config) -> ClientSettings:
     )
 
 
-def pool(config: Config) -> Pool:
-    """Kept connections to recipients' servers."""
+def pool(config: Config, looks: Revocation) -> Pool:
+    """Kept connections to recipients' servers; `looks` at their certificates where the policy asks for it."""
     settings = client_settings(config)
     bounds = config.delivery.connections
 
     async def open_one(hop: Hop) -> SmtpConnection | ConnectFailure:
-        return await connect_or_again(hop.endpoint, hop.tls(), settings, hop.source_address)
+        made = await connect_or_again(hop.endpoint, hop.tls(), settings, hop.source_address)
+        if isinstance(made, SmtpConnection):
+            await looks.look_or_abort(made, hop.floor.revocation)
+        return made
 
     limits = Limits(
         total=bounds.total,
@@ -250,21 +252,6 @@ def ca_file(config: Config) -> str | None:
     return str(config.tls.ca_file) if config.tls.ca_file else None
 
 
-def terms_book(config: Config) -> TermsBook:
-    """What is laid down for single domains, and whose TLS is not trusted."""
-    pins = {route.domain: route.tls for route in config.delivery.route if route.tls}
-    domains = {
-        domain: TlsTerms(
-            source="[[delivery.route]] tls" if domain in pins else f'[tls.domain."{domain}"]',
-            pins=pins.get(domain, settings.pin),
-            least=TlsGrade(settings.require) if settings.require else None,
-            distrusted=settings.forbid,
-        )
-        for domain, settings in {**dict.fromkeys(pins, DomainTls()), **config.tls.domain}.items()
-    }
-    return TermsBook(domains=domains, distrusted=config.tls.distrust)
-
-
 def name_servers(config: Config, told: Callable[[DnssecStanding], None] | None = None) -> Dns:
     """The way into the DNS.
 
@@ -290,6 +277,7 @@ def prober(
     memory: Memory,
     lookup: Dns,
     settings: ProberSettings | None = None,
+    looks: Revocation | None = None,
 ) -> Prober:
     """Finds out what recipients can receive, within the TLS limits of the policy in force."""
     routes = RouteSettings(
@@ -301,11 +289,16 @@ def prober(
     destinations = Destinations(config.delivery.allow_networks)
     router = Router(lookup, destinations, routes)
     patience = observer_settings(config.helo)
+    looking = looks or revocation(config, lookup)
 
     async def observe(host: MxHost, address: str, at: datetime) -> HostPosture:
         tls = policies.policy.book.tls  # asked for each time: a reload may have changed it
         limits = ClientTls(ca_file(config), tls.min_version, tls.ciphers)
-        return await TlsObserver(limits, patience).observe(host, address, at)
+
+        async def look(connection: SmtpConnection) -> None:
+            await looking.look_or_abort(connection, tls.revocation)
+
+        return await TlsObserver(limits, patience, look=look).observe(host, address, at)
 
     sts = None
     if config.mta_sts.enabled:

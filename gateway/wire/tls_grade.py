@@ -77,8 +77,20 @@ def meets(session: TlsSession | None, floor: TlsFloor) -> bool:
 
     Its grade counts for the floor, its version is not below it, and it was made of what the floor's profile allows.
     """
-    if forbids(session) or not any(each in floor.grades for each in shown(session)):
+    counted = [each for each in shown(session) if _looked_up(session, each, floor.revocation)]
+    if forbids(session) or not any(each in floor.grades for each in counted):
         return False
     if session is None:
         return not floor.groups
     return _VERSIONS.get(session.version, 0) >= _VERSIONS[floor.min_version] and fits(session, floor)
+
+
+def _looked_up(session: TlsSession | None, proof: TlsGrade, mode: str) -> bool:
+    """Whether revocation leaves a proof standing: only a certificate that its issuer vouches for can be revoked."""
+    if session is None or mode == "off" or proof not in {TlsGrade.MTA_STS, TlsGrade.PKIX}:
+        return True
+    if session.dane is not None and session.dane.matched is not None:
+        return True
+    return session.revocation in {"good", "exempt"} or (
+        session.revocation == "unknown" and mode == "soft-fail"
+    )

@@ -16,6 +16,8 @@ _SAYS = {
     "certificate-host-mismatch": "has a certificate for another name",
     "validation-failure": "has a certificate that could not be verified",
     "tlsa-invalid": "has a certificate that its own DNS records (DANE) do not vouch for",
+    "certificate-revoked": "has a certificate that its issuer revoked",
+    "revocation-unknown": "has a certificate of which it cannot be learned whether it was revoked",
     "pin-mismatch": "does not show the key that is pinned for it",
 }
 _TOO_LITTLE = "did not show the TLS that this message requires"
@@ -43,7 +45,7 @@ def shortfall(session: TlsSession | None) -> Shortfall:
         return Shortfall(
             "4.7.5", "has a certificate whose keys are too weak", "see [tls] ciphers of the policy"
         )
-    detail = session.failure or ""
+    detail = session.revocation_note or session.failure or ""
     if terms is not None and terms.terms.least is not None and forbids(session):
         detail = f'{terms.terms.source}: require = "{terms.terms.least}", shown: {grade(session)}'
         if session.failure is None:

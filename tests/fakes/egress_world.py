@@ -16,6 +16,7 @@ from gateway.model.capability import MxHost, Route
 from gateway.model.delivery import DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Client, Envelope, Errand, Recipient
 from gateway.model.tls import Dane, TlsFloor, TlsGrade, TlsTerms
+from gateway.net.revocation import Revocation
 from gateway.net.second_try import connect_or_again
 from gateway.net.smtp import ClientSettings, ConnectFailure, SmtpConnection
 from gateway.wire.dkim import Signed
@@ -33,6 +34,7 @@ class Egress:
 
     def __init__(self, ca_file: str | None, limits: Limits, timeouts: dict[str, float]) -> None:
         self.opened = 0
+        self.looks: Revocation | None = None
         self.settings = ClientSettings(helo="gw.example", **timeouts)
         self.pool = Pool(self._connect, limits)
         self.downgraded: list[bytes] = []
@@ -97,7 +99,10 @@ class Egress:
 
     async def _connect(self, hop: Hop) -> SmtpConnection | ConnectFailure:
         self.opened += 1
-        return await connect_or_again(hop.endpoint, hop.tls(), self.settings, hop.source_address)
+        made = await connect_or_again(hop.endpoint, hop.tls(), self.settings, hop.source_address)
+        if self.looks is not None and isinstance(made, SmtpConnection):
+            await self.looks.look_or_abort(made, hop.floor.revocation)
+        return made
 
     async def _signed(self, content: bytes, sha256: bytes) -> Signed:
         return await self.sign(content, sha256) if self.sign is not None else Signed(b"", sha256)

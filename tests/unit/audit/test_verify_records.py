@@ -150,6 +150,27 @@ async def test_a_planted_violation_is_found(tmp_path: Path, change: Change) -> N
 
 
 @pytest.mark.parametrize(
+    ("mode", "status", "fine"),
+    [
+        ("soft-fail", None, False),
+        ("soft-fail", "unknown", True),
+        ("hard-fail", "unknown", False),
+        ("hard-fail", "good", True),
+        ("hard-fail", "exempt", True),
+        ("hard-fail", "revoked", False),
+        ("soft-fail", "revoked", False),
+    ],
+)
+async def test_revocation_is_on_record_as_the_floor_asks(
+    tmp_path: Path, mode: str, status: str | None, fine: bool
+) -> None:
+    floor = TlsFloor((TlsGrade.PKIX,), revocation=mode)
+    session = msgspec.structs.replace(SESSION, revocation=status)
+    records = message_records(recorder(), 0, decision=send(floor=floor), tls=session, grade=TlsGrade.PKIX)
+    assert (await log_of(tmp_path, *records)).ok is fine
+
+
+@pytest.mark.parametrize(
     ("session", "grade"),
     [
         (proved_by_dane(), TlsGrade.DANE),
