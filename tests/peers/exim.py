@@ -45,6 +45,50 @@ begin retry
 """
 
 
+_CLIENT = """\
+primary_hostname = mail.hospital.example
+exim_path = {home}/exim
+spool_directory = {home}/spool
+log_file_path = {home}/log/%s
+log_selector = +all
+keep_environment =
+trusted_users = root
+deliver_drop_privilege = true
+host_lookup =
+begin routers
+all:
+  driver = manualroute
+  transport = out
+  route_list = * {host}::{port} byname
+  self = send
+begin transports
+out:
+  driver = smtp
+  hosts_require_tls = *
+  tls_verify_certificates = {ca}
+  tls_verify_hosts = *
+  hosts_try_chunking = *
+begin retry
+* * F,2h,1m
+"""
+
+
+@contextmanager
+def exim_client(server: tuple[str, int], ca: Path) -> Iterator[tuple[list[str], dict[str, str], Path]]:
+    """A mail server with us as its smarthost: the command that takes a message, its environment, its log."""
+    need_root("Exim")
+    root = unpacked("exim4-daemon-light", "exim4-base", "libnss-wrapper")
+    with folder() as home:
+        own_copy(ca, home / "ca.pem", KEEPER)
+        text = _CLIENT.format(home=home, host=server[0], port=server[1], ca=home / "ca.pem")
+        (home / "exim.conf").write_text(text)
+        (home / "spool").mkdir()
+        for path in (home / "spool", home / "log"):
+            os.chown(path, KEEPER, KEEPER)
+        program = _program(root, home)
+        yield [str(program), "-C", str(home / "exim.conf")], {"PATH": "/usr/bin:/bin"}, home / "log/main"
+
+
 @contextmanager
 def exim_sink(
     certificate: Path | None, key: Path | None, *, address: str = "127.0.0.1", port: int = 0, more: str = ""
