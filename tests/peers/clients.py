@@ -62,7 +62,8 @@ async def gsasl(server: tuple[str, int], ca: str, mechanism: str) -> str:
     return await _run(
         [
             root / "usr/bin/gsasl", "--smtp", "--starttls", "--verbose", f"--x509-ca-file={ca}",
-            f"--mechanism={mechanism}", "--authentication-id=printer", "--password=geheim", "--connect", f"{server[0]}:{server[1]}",
+            f"--mechanism={mechanism}", "--authentication-id=printer", "--password=geheim",
+            "--connect", f"{server[0]}:{server[1]}",
         ],
         b"QUIT\r\n", _libraries(root),
     )  # fmt: skip
