@@ -16,6 +16,7 @@ from gateway.config.alerts import Alerts
 from gateway.config.connector import Connector
 from gateway.config.fields import AtLeastOne, Fault, FaultsError, FilePath, Host, Mailbox, Section
 from gateway.config.keeping import Audit, Keys, Logging, Service, Store
+from gateway.config.reporting import Tlsrpt
 from gateway.config.sending import Delivery, Dns, MtaSts
 from gateway.config.signing import Dkim
 from gateway.config.trust import Tls, contradictions
@@ -71,6 +72,7 @@ class Config(Section):
     audit: Audit = Audit()
     keys: Annotated[Keys, Field(default_factory=dict)]
     dkim: Annotated[Dkim, Field(default_factory=dict)]
+    tlsrpt: Tlsrpt = Tlsrpt()
     service: Service = Service()
     logging: Logging = Logging()
 

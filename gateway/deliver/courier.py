@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 import msgspec
 
@@ -22,6 +23,7 @@ from gateway.deliver.trip import Sight, Trip
 from gateway.model.capability import Route
 from gateway.model.delivery import Deferred, DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Errand
+from gateway.model.tls import TlsSession
 from gateway.wire.dkim import Signed
 from gateway.wire.endpoint import ConnectFailure, Endpoint
 from gateway.wire.smtp_transaction import Obstacle, Transaction, TransactionReplies
@@ -31,6 +33,9 @@ MOST_RECIPIENTS = 50  # in one transaction
 _HASH_APART = 256 * 1024  # octets above which hashing leaves the event loop
 
 Downgrade = Callable[[bytes], bytes | None]
+
+Told: TypeAlias = Callable[[Endpoint, "TlsSession | ConnectFailure | None"], None]
+"""Hears of each connection that was made or failed for a delivery, once; not of one that had been kept."""
 
 
 class Courier:
@@ -63,6 +68,7 @@ class Courier:
         *,
         numbers: Sequence[int] = (),
         source_address: str | None = None,
+        told: Told = lambda _endpoint, _shown: None,
     ) -> tuple[DeliveryAttempt, ...]:
         """One attempt for each errand, in order. The errands are of one message; `numbers` count their attempts from 1.
 
@@ -73,32 +79,35 @@ class Courier:
         if planned.problem is not None:
             trip.nowhere(planned.problem)
         try:
-            await self._walk(trip, planned, source_address)
+            await self._walk(trip, planned, source_address, told)
         except SigningFailed as failure:
             trip.saw_all(Sight(None), Deferred(failure.problem))
         return trip.attempts()
 
-    async def _walk(self, trip: Trip, planned: Plan, source_address: str | None) -> None:
+    async def _walk(self, trip: Trip, planned: Plan, source_address: str | None, told: Told) -> None:
         for endpoint in planned.endpoints:
             if not trip.waiting or trip.sessions >= MOST_SESSIONS:
                 return
             hop = Hop(endpoint, trip.message.floor, self._ca_file, source_address)
-            taken = await self._approach(trip, hop)
+            taken = await self._approach(trip, hop, told)
             if taken is not None:
                 trip.sessions += 1
-                await self._hand_over(trip, taken)
+                await self._hand_over(trip, taken, told)
 
     # ------------------------------------------------------------------ a connection that is good enough, or none
 
-    async def _approach(self, trip: Trip, hop: Hop, *, fresh: bool = False) -> Taken | None:
+    async def _approach(self, trip: Trip, hop: Hop, told: Told, *, fresh: bool = False) -> Taken | None:
         got = await self._pool.take(hop, fresh=fresh)
         if isinstance(got, ConnectFailure):
+            told(hop.endpoint, got)
             trip.saw_all(_unasked(hop.endpoint, got), outcome.of_connect(hop.endpoint, got))
             bound = hop.endpoint.demands_tls
             if got.result is None or hop.plain or bound or not hop.floor.admits_plain:
                 return None
-            return await self._approach(trip, msgspec.structs.replace(hop, plain=True))
+            return await self._approach(trip, msgspec.structs.replace(hop, plain=True), told)
         session = got.connection.session
+        if not got.kept and not hop.plain:  # why it is plain has been told
+            told(hop.endpoint, session)
         if meets(session, hop.floor):
             return got
         self._pool.release(got, keep=False)
@@ -109,7 +118,7 @@ class Courier:
 
     # ------------------------------------------------------------------ over that connection
 
-    async def _hand_over(self, trip: Trip, taken: Taken) -> None:
+    async def _hand_over(self, trip: Trip, taken: Taken, told: Told) -> None:
         """Send to all who wait, in as many transactions as the server's limits make of it."""
         asked: set[int] = set()
         current: Taken | None = taken
@@ -122,7 +131,7 @@ class Courier:
                 replies = await current.connection.send(transaction)
                 if current.kept and outcome.went_stale(replies):
                     stale, current = current, None
-                    current = await self._instead_of(trip, stale)
+                    current = await self._instead_of(trip, stale, told)
                     continue
                 if replies.obstacle is not None:
                     if self._around(trip, replies.obstacle):
@@ -134,10 +143,10 @@ class Courier:
             if current is not None:
                 self._pool.release(current)
 
-    async def _instead_of(self, trip: Trip, stale: Taken) -> Taken | None:
+    async def _instead_of(self, trip: Trip, stale: Taken, told: Told) -> Taken | None:
         """A kept connection had been closed by the peer: nothing left over it, so a fresh one is no second try."""
         self._pool.release(stale)
-        return await self._approach(trip, stale.hop, fresh=True)
+        return await self._approach(trip, stale.hop, told, fresh=True)
 
     async def _signature(self, trip: Trip) -> Signed:
         """The signature of the message as it stands now: the last thing that is done to it. Raises SigningFailed."""

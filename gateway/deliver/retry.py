@@ -16,7 +16,7 @@ IN_DOUBT = timedelta(
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of `[delivery.retry]`. `notice_lifetime` is for our own notices (origin "notice")."""
+    """The settings of `[delivery.retry]`. `notice_lifetime` is for what we compose (notices, reports)."""
 
     first: timedelta = timedelta(minutes=5)
     factor: float = 2.0
@@ -41,7 +41,7 @@ def wait_after(schedule: Schedule, attempts: int, chance: float, *, in_doubt: bo
 
 def expires_at(schedule: Schedule, accepted_at: datetime, origin: str = "relayed") -> datetime:
     """When the message is given up."""
-    return accepted_at + (schedule.notice_lifetime if origin == "notice" else schedule.lifetime)
+    return accepted_at + (schedule.notice_lifetime if origin != "relayed" else schedule.lifetime)
 
 
 def next_try(

@@ -41,7 +41,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     `sender` is None for the null reverse-path `<>`. `size` and `sha256` describe the body as stored: canonical CRLF
     lines, not dot-stuffed, our Received field on top. `ret` and `envid` are RFC 3461 parameters as sent (envid: xtext
     undecoded).
-    `stream` separates kinds of traffic; `origin` is "relayed" for clients' mail and "notice" for mail that we compose.
+    `stream` separates kinds of traffic; `origin` is "relayed" for clients' mail, "notice" and "report" (RFC 8460) for
+    mail that we compose.
     `forwarded` is "" or, for mail that somebody outside wrote and our own server passed on, "hold" or "portal".
     """
 

@@ -22,6 +22,20 @@ _ANY = TlsFloor(grades=tuple(TlsGrade), ciphers="opportunistic")
 _UNREACHED = Problem("4.4.3", "waiting to learn how this recipient can be reached")
 
 
+def decide_report(capability: Capability, policy: Policy | None) -> Decision:
+    """How a report about TLS leaves: by TLS where that works at the moment, else without; it tells the domain why it
+    fails (RFC 8460 section 3), and holds nothing but counts of sessions with it.
+    """
+    because = Because(
+        policy=policy.name if policy else "", policy_hash=policy.hash if policy else "", notes=("report",)
+    )
+    if capability.undeliverable is not None:
+        return Reject(problem=capability.undeliverable, because=because)
+    if capability.route is None:
+        return Defer(problem=_UNREACHED, because=because)
+    return Send(method="plain", grade=TlsGrade.NONE.value, floor=_ANY, because=because)
+
+
 def decide_notice(capability: Capability, policy: Policy | None, now: datetime) -> Decision:
     """How a notice leaves."""
     because = Because(

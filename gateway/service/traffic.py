@@ -30,6 +30,7 @@ from gateway.service.calls import queue_calls, simple
 from gateway.service.children import CannotStart
 from gateway.service.clock import entropy, now
 from gateway.service.control import Call
+from gateway.service.day_counts import DayCounts
 from gateway.service.dkim import Dkim, KeysUnusable
 from gateway.service.dkim_calls import dkim_calls
 from gateway.service.dnssec import DnssecLog
@@ -40,11 +41,13 @@ from gateway.service.operations import Operations
 from gateway.service.policies import PolicyInForce
 from gateway.service.provider_ranges import ProviderRanges, wanted
 from gateway.service.reload import Reloader
+from gateway.service.reporting import reporter
 from gateway.service.roles import Process, Role
 from gateway.service.room import Room
 from gateway.service.rootkeys import public_vault_key, vault_key
 from gateway.service.running import RunningMark
 from gateway.service.sealing import SealerWatch
+from gateway.service.session_counts import SessionCounts
 from gateway.service.stories import story_calls
 from gateway.service.suspension import Suspensions
 from gateway.service.trust import revocation
@@ -114,7 +117,7 @@ class Traffic:
         if policies and vault:
             books = self._books(recorder)
             dkim = self._dkim(recorder)
-            self._worker = self._start_worker(policies, books, dkim)
+            self._worker = self._start_worker(policies, books, recorder, dkim)
             operations = Operations(self._store, books, now=now, changed=self._worker.wake)
             if self._process.leads:
                 calls = {
@@ -185,16 +188,17 @@ class Traffic:
         if not watching.cancelled() and (bug := watching.exception()) is not None:
             self._owner.cannot_go_on(bug)
 
-    def _start_worker(self, policies: PolicyInForce, books: Books, dkim: Dkim) -> Worker:
+    def _start_worker(self, policies: PolicyInForce, books: Books, recorder: Recorder, dkim: Dkim) -> Worker:
         config, store = self._config, self._store
         lookup = wiring.name_servers(config, DnssecLog(self._alarms))
         looks = revocation(config, lookup)
         connections = wiring.pool(config, looks)
         prober = wiring.prober(config, policies, store, lookup, looks=looks)
+        counts = self._count()
         carrier = wiring.courier(config, connections, now, dkim.signer.sign)
         worker = Worker(
             store,
-            wiring.stages(config, store, policies, prober, carrier, books, now),
+            wiring.stages(config, store, policies, prober, carrier, books, now, SessionCounts(counts)),
             now=now,
             setback=books.setback,
             expired=books.hold_expired,
@@ -215,6 +219,10 @@ class Traffic:
             await connections.close()
 
         self._owner.on_stop("worker", end)
+        if config.tlsrpt.enabled:
+            reports = reporter(config, store, counts, recorder, lookup, now=now, changed=worker.wake)
+            reports.start()
+            self._owner.on_stop("TLS reports", reports.close)
         return worker
 
     def _keep_watch(self, policies: PolicyInForce, recorder: Recorder) -> None:
@@ -225,6 +233,12 @@ class Traffic:
             self._owner.on_stop("alerts", ending(telling))
             watching = watchfulness.keep_watch(config, alarms, store, policies, self._watch)
             self._owner.on_stop("watches", ending(watching))
+
+    def _count(self) -> DayCounts:
+        counts = DayCounts(self._store, now)
+        counts.start()
+        self._owner.on_stop("counts", counts.close)
+        return counts
 
     async def _open_listeners(self, recorder: Recorder) -> None:
         config = self._config

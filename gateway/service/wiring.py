@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
@@ -31,11 +31,11 @@ from gateway.deliver.retry import Schedule
 from gateway.ingress.connector import Connector, User
 from gateway.ingress.settings import ListenerSettings, Timers
 from gateway.ingress.tenant import TenantProof
-from gateway.journey import Departure, Ledger, Stages
+from gateway.journey import Ledger, Stages
 from gateway.model.address import Address
 from gateway.model.capability import Capability, HostPosture, MxHost
 from gateway.model.decision import Decision, Defer, Send, Standing
-from gateway.model.delivery import Deferred, DeliveryAttempt, ProtectedMessage
+from gateway.model.delivery import ProtectedMessage
 from gateway.model.envelope import Envelope, Errand
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
@@ -45,7 +45,7 @@ from gateway.net.revocation import Revocation
 from gateway.net.second_try import connect_or_again
 from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, SmtpConnection
 from gateway.policy import decide
-from gateway.policy.notices import decide_notice
+from gateway.policy.notices import decide_notice, decide_report
 from gateway.probe.dns import Dns, system_servers
 from gateway.probe.gather import Prober, ProberSettings
 from gateway.probe.hosts import resolver
@@ -56,8 +56,10 @@ from gateway.probe.transport import TlsObserver, observer_settings
 from gateway.probe.trust import DnssecStanding, ProofNames
 from gateway.protect.apply import protect
 from gateway.protect.downgrade import downgrade
+from gateway.service.handing_over import deliverer
 from gateway.service.ledger import NoticeSettings
 from gateway.service.policies import PolicyInForce
+from gateway.service.session_counts import SessionCounts
 from gateway.service.trust import revocation, terms_book
 from gateway.store.contract import Store
 from gateway.wire.destinations import Destinations
@@ -327,6 +329,7 @@ def stages(
     carrier: Courier,
     ledger: Ledger,
     now: Callable[[], datetime],
+    sessions: SessionCounts,
 ) -> Stages:
     """The journey's stages, each bound to what it needs."""
 
@@ -336,11 +339,19 @@ def stages(
         return await asyncio.to_thread(classify, content, envelope, needs=policies.conditions)
 
     async def probed(recipient: Address) -> Capability:
-        return await prober.probe(recipient, now())
+        capability = await prober.probe(recipient, now())
+        sessions.kept_away(capability)
+        return capability
+
+    def composed(errand: Errand, capability: Capability) -> Decision:
+        """What we write ourselves is not judged by the rules for mail."""
+        if errand.envelope.origin == "report":
+            return decide_report(capability, policies.policy)
+        return decide_notice(capability, policies.policy, now())
 
     def decided(errand: Errand, facts: MessageFacts, capability: Capability, standing: Standing) -> Decision:
-        if errand.envelope.origin == "notice":
-            return decide_notice(capability, policies.policy, now())
+        if errand.envelope.origin != "relayed":
+            return composed(errand, capability)
         decision = decide(facts, capability, policies.policy, now(), standing)
         if isinstance(decision, Send) and capability.route is None:  # allowed, and nobody knows where to
             return Defer(problem=_NO_ROUTE, because=decision.because)
@@ -355,23 +366,6 @@ def stages(
         message = protect(mended, envelope, decision, is_tag=policies.is_tag)
         return replace(message, sha256=envelope.sha256) if message.content is content else message
 
-    async def delivered(
-        message: ProtectedMessage, departures: Sequence[Departure]
-    ) -> Sequence[DeliveryAttempt]:
-        lead = departures[0]
-        assert lead.capability.route is not None, "a way that leads nowhere is no candidate"
-        attempts = await carrier.deliver(
-            message,
-            [one.work.errand for one in departures],
-            lead.capability.route,
-            numbers=[one.work.progress.attempts + 1 for one in departures],
-            source_address=_source(config, lead.decision.effects.pool),
-        )
-        for one, attempt in zip(departures, attempts, strict=True):
-            if isinstance(attempt.outcome, Deferred) and attempt.outcome.security:
-                prober.forget(one.work.errand.recipient.address.domain)  # it showed less than when we looked
-        return attempts
-
     return Stages(
         read=store.content,
         classify=classified,
@@ -379,12 +373,6 @@ def stages(
         probe=probed,
         decide=decided,
         protect=protected,
-        deliver=delivered,
+        deliver=deliverer(config, prober, carrier, sessions),
         ledger=ledger,
     )
-
-
-def _source(config: Config, name: str | None) -> str | None:
-    """One address of the pool that the policy chose, or of `default`, or None: the system chooses."""
-    addresses = config.delivery.pools.get(name or "default", ())
-    return str(random.choice(addresses)) if addresses else None  # noqa: S311 (spreading load, not secrecy)

@@ -173,6 +173,27 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, tag=13):
     root: bytes | None
 
 
+class RememberFirst(msgspec.Struct, frozen=True, array_like=True, tag=14):
+    """Remember, unless something is remembered there that has not expired; answered with whether it was done."""
+
+    tag: bytes
+    expires: int
+    value: bytes
+    now: int
+    keys: tuple[WrappedKey, ...] = ()
+
+
+class Tally(msgspec.Struct, frozen=True, array_like=True, tag=15):
+    """Add to counts of one topic. `rows` are tag, amount and sealed name; `rest` is where names beyond the bound go."""
+
+    crowd: bytes
+    rows: tuple[tuple[bytes, int, bytes], ...]
+    rest: tuple[bytes, bytes]
+    expires: int
+    now: int
+    keys: tuple[WrappedKey, ...] = ()
+
+
 Change = (
     Enter
     | Move
@@ -184,6 +205,8 @@ Change = (
     | ForgetLeaves
     | EraseValues
     | Remember
+    | RememberFirst
+    | Tally
     | GiveBack
     | Retire
     | Begin
@@ -238,7 +261,14 @@ class KeyOf(msgspec.Struct, frozen=True, array_like=True, tag=27):
     number: int
 
 
-Question = BodyOf | Page | CountAll | NextDue | LeavesAfter | ValuesOf | Recall | KeyOf
+class Tallied(msgspec.Struct, frozen=True, array_like=True, tag=28):
+    """Answered with pairs of sealed name and amount."""
+
+    crowd: bytes
+    now: int
+
+
+Question = BodyOf | Page | CountAll | NextDue | LeavesAfter | ValuesOf | Recall | KeyOf | Tallied
 
 
 # ---- what concerns the disk

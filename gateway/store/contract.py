@@ -15,6 +15,7 @@ Times are arguments, aware and in UTC.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -236,6 +237,20 @@ class Store(Protocol):
         are many."""
 
     async def recall(self, kind: str, key: str, now: datetime) -> bytes | None: ...
+
+    async def remember_first(
+        self, kind: str, key: str, value: bytes, expires: datetime, now: datetime
+    ) -> bool:
+        """The same, unless a value that has not expired is kept there; whether this call did it."""
+
+    async def tally(self, topic: str, amounts: Mapping[str, int], expires: datetime, now: datetime) -> None:
+        """Add to the counts of these names under `topic`, kept until `expires`, over restarts.
+
+        Where a topic has more names than anybody reads, new ones are counted under the empty name.
+        """
+
+    async def tallied(self, topic: str, now: datetime) -> dict[str, int]:
+        """The counts of a topic by name."""
 
     async def close(self) -> None:
         """Finish what was asked for, then let go of the files. Later calls raise `StoreUnavailable`."""

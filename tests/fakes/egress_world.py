@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from ipaddress import ip_network
 
-from gateway.deliver.courier import Courier
+from gateway.deliver.courier import Courier, Told
 from gateway.deliver.dkim import Sign
 from gateway.deliver.plan import Bounds
 from gateway.deliver.pool import Hop, Limits, Pool
@@ -59,6 +59,7 @@ class Egress:
         content: bytes = CONTENT,
         numbers: Sequence[int] = (),
         source_address: str | None = None,
+        told: Told = lambda _endpoint, _shown: None,
         dane: Dane | None = None,
         terms: TlsTerms | None = None,
         **more: object,
@@ -95,6 +96,7 @@ class Egress:
             route,
             numbers=numbers,
             source_address=source_address,
+            told=told,
         )
 
     async def _connect(self, hop: Hop) -> SmtpConnection | ConnectFailure:

@@ -6,6 +6,7 @@ It keeps everything but durability: nothing survives it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -67,6 +68,7 @@ class MemoryStore:
         self.leaves: dict[int, Leaf] = {}
         self.sealed: dict[tuple[str, str], SealedValues] = {}
         self.facts: dict[tuple[str, str], tuple[bytes, datetime]] = {}
+        self.counted: dict[str, dict[str, tuple[int, datetime]]] = {}
         self.trouble: StoreUnavailable | None = None  # a test's way to say that the disk is full
         self._last_leaf = 0
         self._closed = False
@@ -215,6 +217,26 @@ class MemoryStore:
         self._must_be_well()
         value, expires = self.facts.get((kind, key), (None, now))
         return value if expires > now else None
+
+    async def remember_first(
+        self, kind: str, key: str, value: bytes, expires: datetime, now: datetime
+    ) -> bool:
+        if await self.recall(kind, key, now) is not None:
+            return False
+        self.facts[kind, key] = (value, expires)
+        return True
+
+    async def tally(self, topic: str, amounts: Mapping[str, int], expires: datetime, now: datetime) -> None:
+        self._must_be_well()
+        counts = self.counted.setdefault(topic, {})
+        for name, amount in amounts.items():
+            counted, until = counts.get(name, (0, expires))
+            counts[name] = (counted + amount, until)
+
+    async def tallied(self, topic: str, now: datetime) -> dict[str, int]:
+        self._must_be_well()
+        counts = self.counted.get(topic, {})
+        return {name: amount for name, (amount, until) in counts.items() if until > now}
 
     async def close(self) -> None:
         self._closed = True

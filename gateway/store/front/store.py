@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -315,6 +316,39 @@ class FrontStore:
         await self._asking.ask_sealed(
             b.Remember, tag, to_micros(expires), self._asking.must_seal().seal(value, tag)
         )
+
+    async def remember_first(
+        self, kind: str, key: str, value: bytes, expires: datetime, now: datetime
+    ) -> bool:
+        self._asking.must_be_well()
+        tag = self._tags.fact(kind, key)
+        sealed = self._asking.must_seal().seal(value, tag)
+        done: bool = await self._asking.ask_sealed(
+            b.RememberFirst, tag, to_micros(expires), sealed, to_micros(now)
+        )
+        return done
+
+    async def tally(self, topic: str, amounts: Mapping[str, int], expires: datetime, now: datetime) -> None:
+        self._asking.must_be_well()
+        crowd, seal = self._tags.fact("tally", topic), self._asking.must_seal().seal
+        rows = tuple(
+            (self._tags.fact(topic, name), amount, seal(name.encode(), crowd))
+            for name, amount in amounts.items()
+        )
+        rest = (self._tags.fact(topic, ""), seal(b"", crowd))
+        await self._asking.ask_sealed(b.Tally, crowd, rows, rest, to_micros(expires), to_micros(now))
+
+    async def tallied(self, topic: str, now: datetime) -> dict[str, int]:
+        crowd = self._tags.fact("tally", topic)
+        rows: tuple[tuple[bytes, int], ...] = await self._asking.ask(b.Tallied(crowd, to_micros(now)))
+        await self._asking.have_keys(name for name, _ in rows)
+        found: dict[str, int] = {}
+        for sealed, amount in rows:
+            try:
+                found[self._asking.opener.open(sealed, crowd).decode()] = amount
+            except (Damaged, UnicodeDecodeError):
+                continue
+        return found
 
     async def recall(self, kind: str, key: str, now: datetime) -> bytes | None:
         """A remembered value that cannot be opened is as good as forgotten."""

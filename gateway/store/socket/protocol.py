@@ -59,8 +59,8 @@ MAY: dict[Role, frozenset[type]] = {
     Role.INGRESS: frozenset(_WRITING | {b.Enter}),
     Role.WORKER: frozenset(
         _WRITING
-        | {b.Move, b.Renew, b.SetAside, b.TakeDue, b.Claim, b.Remember}
-        | {b.BodyOf, b.KeyOf, b.NextDue, b.Recall, b.CountAll}
+        | {b.Move, b.Renew, b.SetAside, b.TakeDue, b.Claim, b.Remember, b.RememberFirst, b.Tally}
+        | {b.BodyOf, b.KeyOf, b.NextDue, b.Recall, b.Tallied, b.CountAll}
     ),
     Role.SEALER: frozenset({b.Begin, b.Append, b.LeavesAfter, b.ForgetLeaves, b.CountAll}),
     Role.OPERATOR: frozenset(
@@ -84,6 +84,8 @@ _ANSWERS: dict[type, Any] = {
     b.LeavesAfter: tuple[tuple[int, Leaf], ...],
     b.ValuesOf: tuple[SealedValues, ...],
     b.Recall: bytes | None,
+    b.RememberFirst: bool,
+    b.Tallied: tuple[tuple[bytes, int], ...],
     b.KeyOf: b.WrappedKey | None,
     b.Lend: b.Lent,
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+import apsw
 import msgspec
 
 from gateway.store.back import (
@@ -31,10 +32,12 @@ from gateway.store.back import (
     MessageRow,
     Move,
     Remember,
+    RememberFirst,
     Renew,
     Retire,
     SetAside,
     TakeDue,
+    Tally,
     WrappedKey,
 )
 from gateway.store.contract import LeaseLost, Mistake, StoreUnusable
@@ -46,12 +49,23 @@ from gateway.store.sqlite.transaction import Transaction
 from gateway.store.troubles import unavailable
 
 MOST_REMEMBERED = 50_000
+MOST_TALLIED = 20_000  # names of one topic
 FORGOTTEN_UPTO = "forgotten-upto"  # in meta: the last leaf that was dropped
 _ROOT = "root"  # in meta: fingerprint of the root key pair
 _NEVER = (1 << 63) - 1
 _PRUNE_EVERY = 256
 
 _SET_ASIDE = "UPDATE errand SET state = ?, leased = 0, due = ? WHERE message = ? AND number = ? AND fence = ?"
+_FIRST = (
+    "INSERT INTO remembered (tag, expires, value) VALUES (?, ?, ?) ON CONFLICT (tag) DO UPDATE"
+    " SET expires = excluded.expires, value = excluded.value WHERE remembered.expires <= ?"
+)
+_NAMES = "SELECT count(*) FROM tally WHERE crowd = ?"
+_ADD = "UPDATE tally SET amount = amount + ? WHERE crowd = ? AND tag = ?"
+_NEW = (
+    "INSERT INTO tally (crowd, tag, expires, amount, name) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (crowd, tag) DO UPDATE SET amount = amount + excluded.amount"
+)
 _MOVE_BODY = "UPDATE message SET located = ?, lowest = ?, highest = ? WHERE home = ? AND located = ?"
 
 
@@ -100,6 +114,8 @@ class Rules:
             ForgetLeaves: self._forget_leaves,
             EraseValues: self._erase_values,
             Remember: self._remember,
+            RememberFirst: self._remember_first,
+            Tally: self._tally,
             GiveBack: lambda tx, change, holder: tx.returned.append((change.segment, change.spoilt, holder)),
             Retire: self._retire,
             Begin: self._begin,
@@ -232,6 +248,17 @@ class Rules:
             "INSERT OR REPLACE INTO remembered (tag, expires, value) VALUES (?, ?, ?)",
             (change.tag, change.expires, change.value),
         )
+        self._make_room(cursor)
+
+    def _remember_first(self, tx: Transaction, change: RememberFirst, holder: int) -> bool:
+        tx.add_keys(change.keys, holder)
+        cursor = tx.cursor
+        cursor.execute(_FIRST, (change.tag, change.expires, change.value, change.now))
+        done = cursor.connection.changes() == 1
+        self._make_room(cursor)
+        return done
+
+    def _make_room(self, cursor: apsw.Cursor) -> None:
         self._remembered += 1
         if self._remembered % _PRUNE_EVERY == 0:
             cursor.execute(
@@ -239,6 +266,21 @@ class Rules:
                 " max(0, (SELECT count(*) FROM remembered) - ?))",
                 (MOST_REMEMBERED,),
             )
+
+    def _tally(self, tx: Transaction, change: Tally, holder: int) -> None:
+        """Names that are new when a topic has enough of them are counted as the rest."""
+        tx.add_keys(change.keys, holder)
+        cursor = tx.cursor
+        cursor.execute("DELETE FROM tally WHERE expires <= ?", (change.now,))
+        rest, rest_name = change.rest
+        left = MOST_TALLIED - int(cursor.execute(_NAMES, (change.crowd,)).get)
+        for tag, amount, name in change.rows:
+            cursor.execute(_ADD, (amount, change.crowd, tag))
+            if cursor.connection.changes():
+                continue
+            row = (tag, name) if left > 0 else (rest, rest_name)
+            left -= 1
+            cursor.execute(_NEW, (change.crowd, row[0], change.expires, amount, row[1]))
 
     # ---- keys, segments, fronts
 

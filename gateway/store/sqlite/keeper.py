@@ -34,6 +34,7 @@ _SEALED_COLUMNS = (  # every column that holds a sealed blob: the key's number l
     "SELECT DISTINCT substr(envelope, 1, 16) FROM message UNION SELECT DISTINCT substr(body, 1, 16) FROM message"
     " WHERE body IS NOT NULL UNION SELECT DISTINCT substr(progress, 1, 16) FROM errand"
     " UNION SELECT DISTINCT substr(value, 1, 16) FROM remembered"
+    " UNION SELECT DISTINCT substr(name, 1, 16) FROM tally"
 )
 
 

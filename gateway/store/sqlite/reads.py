@@ -26,6 +26,7 @@ from gateway.store.back import (
     Question,
     Recall,
     Shown,
+    Tallied,
     ValuesOf,
     WrappedKey,
 )
@@ -84,6 +85,7 @@ class Reads:
             LeavesAfter: self._leaves_after,
             ValuesOf: self._values,
             Recall: self._recall,
+            Tallied: self._tallied,
             KeyOf: self._key,
         }
 
@@ -163,6 +165,11 @@ class Reads:
         statement = "SELECT value FROM remembered WHERE tag = ? AND expires > ?"
         rows = rows_of(self._connections.cursor(), statement, (question.tag, question.now))
         return bytes(rows[0][0]) if rows else None
+
+    def _tallied(self, question: Tallied) -> tuple[tuple[bytes, int], ...]:
+        statement = "SELECT name, amount FROM tally WHERE crowd = ? AND expires > ?"
+        rows = rows_of(self._connections.cursor(), statement, (question.crowd, question.now))
+        return tuple((bytes(name), amount) for name, amount in rows)
 
     def _key(self, question: KeyOf) -> WrappedKey | None:
         statement = "SELECT number, root, wrapped FROM sealing_key WHERE number = ?"

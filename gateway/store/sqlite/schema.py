@@ -45,4 +45,13 @@ CREATE TABLE remembered (tag BLOB PRIMARY KEY, expires INTEGER NOT NULL, value B
 CREATE INDEX remembered_expires ON remembered (expires);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SECOND = """
+-- Counts by name. crowd: keyed hash of a topic; tag: of topic and name; name: sealed.
+CREATE TABLE tally (
+    crowd BLOB NOT NULL, tag BLOB NOT NULL, expires INTEGER NOT NULL, amount INTEGER NOT NULL, name BLOB NOT NULL,
+    PRIMARY KEY (crowd, tag)
+) WITHOUT ROWID;
+CREATE INDEX tally_expires ON tally (expires);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)

@@ -126,6 +126,26 @@ async def test_facts_are_remembered_until_they_expire(store: Store) -> None:
     assert await store.recall("tls", "example.com", NOW) == b"other kind"
 
 
+async def test_only_the_first_is_remembered_until_it_expires(store: Store) -> None:
+    assert await store.remember_first("lock", "day", b"one", minutes(10), NOW)
+    assert not await store.remember_first("lock", "day", b"two", minutes(20), minutes(9))
+    assert await store.recall("lock", "day", NOW) == b"one"
+
+    assert await store.remember_first("lock", "day", b"three", minutes(30), minutes(10))
+    assert await store.recall("lock", "day", minutes(10)) == b"three"
+
+
+async def test_amounts_add_up_by_topic_and_name_until_they_expire(store: Store) -> None:
+    await store.tally("monday", {"a.example": 2, "b.example": 1}, minutes(10), NOW)
+    await store.tally("monday", {"b.example": 4}, minutes(20), NOW)
+    await store.tally("tuesday", {"a.example": 7}, minutes(20), NOW)
+
+    assert await store.tallied("monday", NOW) == {"a.example": 2, "b.example": 5}
+    assert await store.tallied("tuesday", NOW) == {"a.example": 7}
+    assert await store.tallied("monday", minutes(10)) == {}
+    assert await store.tallied("never", NOW) == {}
+
+
 async def test_a_closed_store_is_unavailable(store: Store) -> None:
     await store.close()
     await store.close()

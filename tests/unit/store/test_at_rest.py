@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import apsw
+import pytest
 
 from gateway.model.audit import Record
 from gateway.model.problem import Problem
@@ -34,6 +35,7 @@ async def test_no_content_and_no_address_lies_in_clear(store: SqliteStore, folde
         keep_lease=False,
     )
     await store.remember("secret-kind", "secret-key", b"secret-value", minutes(9))
+    await store.tally("secret-topic", {"secret-name": 1}, minutes(9), SOON)
 
     found = on_disk(folder)
 
@@ -56,6 +58,28 @@ async def test_erased_values_leave_the_disk(store: SqliteStore, folder: Path) ->
 
     assert MARK not in on_disk(folder)
     assert len(await store.sealed_values("m2")) == 1
+
+
+async def test_the_key_of_a_name_that_is_counted_is_kept(opener: Opener, folder: Path) -> None:
+    store = await opener()
+    await store.tally("topic", {"name": 2}, minutes(9), SOON)
+    await store.close()
+    store = await opener()
+    await store.tally("topic", {"name": 3}, minutes(9), SOON)
+    await asyncio.get_running_loop().run_in_executor(None, store.back.keeper.drop_unneeded_keys)
+
+    assert await store.tallied("topic", SOON) == {"name": 5}
+
+
+async def test_names_beyond_the_bound_are_counted_together(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.sqlite.changes.MOST_TALLIED", 2)
+    store = await opener()
+    for name in ("a", "b", "c", "d", "a"):
+        await store.tally("topic", {name: 1}, minutes(9), SOON)
+
+    assert await store.tallied("topic", SOON) == {"a": 2, "b": 1, "": 2}
 
 
 async def test_keys_that_seal_nothing_any_more_are_destroyed(opener: Opener, folder: Path) -> None:
