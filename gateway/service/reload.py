@@ -15,7 +15,7 @@ from gateway.config import Config, ConfigError, load
 from gateway.ingress.listener import Listener
 from gateway.ingress.tls import TlsFailure
 from gateway.policy import PolicyError
-from gateway.service import wiring
+from gateway.service import wiring_in
 from gateway.service.dkim import Dkim, KeysUnusable
 from gateway.service.heart import Heart
 from gateway.service.policies import PolicyInForce
@@ -64,7 +64,7 @@ class Reloader:
 
     def readdress(self) -> None:
         """The connectors that are in force, with the providers' addresses of now. Raises ConfigError, TlsFailure."""
-        connectors = wiring.connectors(self._config, self._ranges.networks)
+        connectors = wiring_in.connectors(self._config, self._ranges.networks)
         for listener in self._listeners:
             listener.use_connectors(connectors)
 
@@ -101,7 +101,7 @@ class Reloader:
     def _connectors(self, lines: list[str], problems: list[str]) -> None:
         try:
             config = load(self._file, os.environ)
-            connectors = wiring.connectors(config, self._ranges.networks)
+            connectors = wiring_in.connectors(config, self._ranges.networks)
             for listener in self._listeners:
                 listener.use_connectors(connectors)
             self._config = config

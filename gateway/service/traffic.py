@@ -23,7 +23,7 @@ from gateway.ingress.listener import Listener, ListenerError, open_listener
 from gateway.ingress.pace import Pace
 from gateway.ingress.tls import TlsFailure
 from gateway.model.problem import Problem
-from gateway.service import control, wiring
+from gateway.service import control, wiring, wiring_in
 from gateway.service.alerts import watchfulness
 from gateway.service.alerts.alarms import Alarms
 from gateway.service.calls import queue_calls, simple
@@ -251,7 +251,7 @@ class Traffic:
             shortage=self._watch_room(),
             suspensions=Suspensions(
                 self._store,
-                wiring.sender_allowances(config),
+                wiring_in.sender_allowances(config),
                 now=now,
                 monotonic=asyncio.get_running_loop().time,
                 alarm=self._suspended,
@@ -259,11 +259,11 @@ class Traffic:
         )
         pace = Pace()
         for settings in config.listener:
-            listens = wiring.listener_settings(config, settings)
+            listens = wiring_in.listener_settings(config, settings)
             try:
                 listener = await open_listener(
                     replace(listens, reuse_port=self._process.shares_ports),
-                    wiring.connectors(config, self._ranges.networks),
+                    wiring_in.connectors(config, self._ranges.networks),
                     intake,
                     clock=now,
                     entropy=entropy,

@@ -1,13 +1,14 @@
 """The one place where the stages meet what they need: from settings to the parts of a gateway, and the parts together.
 
-Nothing here decides or does anything by itself; each function turns settings into one part.
+Nothing here decides or does anything by itself; each function turns settings into one part. The way in is in
+`wiring_in.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
@@ -19,18 +20,11 @@ from gateway.audit.sealer import LogSettings
 from gateway.audit.vault import VaultSealer
 from gateway.classify.message import classify
 from gateway.config import Config
-from gateway.config.accepting import Listener
-from gateway.config.connector import Connector as ConnectorSettings
-from gateway.config.provider_ranges import Network
-from gateway.config.secrets import read_secrets
 from gateway.deliver.courier import Courier
 from gateway.deliver.dkim import Sign
 from gateway.deliver.plan import Bounds
 from gateway.deliver.pool import Hop, Limits, Pool
 from gateway.deliver.retry import Schedule
-from gateway.ingress.connector import Connector, User
-from gateway.ingress.settings import ListenerSettings, Timers
-from gateway.ingress.tenant import TenantProof
 from gateway.journey import Ledger, Stages
 from gateway.model.address import Address
 from gateway.model.capability import Capability, HostPosture, MxHost
@@ -39,7 +33,6 @@ from gateway.model.delivery import ProtectedMessage
 from gateway.model.envelope import Envelope, Errand
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
-from gateway.model.rate import Allowance, Rate
 from gateway.net.http import HttpClient
 from gateway.net.revocation import Revocation
 from gateway.net.second_try import connect_or_again
@@ -64,7 +57,6 @@ from gateway.service.trust import revocation, terms_book
 from gateway.store.contract import Store
 from gateway.wire.destinations import Destinations
 from gateway.wire.recode import repair_long_lines
-from gateway.wire.smtp_server_data import Newlines
 
 CLASSIFY_APART = 256 * 1024  # octets above which a look into a message leaves the event loop
 _NO_ROUTE = Problem("4.4.3", "waiting to learn where mail for this recipient goes")
@@ -105,95 +97,6 @@ def schedule(config: Config) -> Schedule:
 def notice_settings(config: Config) -> NoticeSettings:
     """Who our notices come from."""
     return NoticeSettings(config.hostname, config.postmaster)
-
-
-# ---- the way in ------------------------------------------------------------------------------------------------
-
-
-def listener_settings(config: Config, listener: Listener) -> ListenerSettings:
-    """One listener, with the limits that all share."""
-    timeouts = listener.timeouts
-    return ListenerSettings(
-        name=listener.name,
-        host=str(listener.address.host),
-        port=listener.address.port,
-        hostname=config.hostname,
-        tls=listener.tls,
-        certificate=str(listener.certificate or ""),
-        key=str(listener.key or ""),
-        postmaster=config.postmaster,
-        size_limit=config.limits.message_size,
-        header_limit=config.limits.header_size,
-        recipient_limit=config.limits.recipients,
-        sessions=listener.max_sessions,
-        sessions_per_client=config.limits.sessions_per_client,
-        client_allowance=_allowance(config.limits.client_messages, config.limits.client_recipients),
-        proxies=tuple(map(str, listener.proxy_protocol)),
-        xclients=tuple(map(str, listener.xclient)),
-        timers=Timers(
-            handshake=timeouts.tls.total_seconds(),
-            command=timeouts.command.total_seconds(),
-            data=timeouts.data.total_seconds(),
-        ),
-    )
-
-
-def connectors(config: Config, ranges: Mapping[str, tuple[Network, ...]]) -> tuple[Connector, ...]:
-    """Who may send through us, and as whom. `ranges` are the providers' addresses now.
-
-    Raises ConfigError for a file of secrets that cannot be used.
-    """
-    return tuple(_connector(one, ranges) for one in config.connector)
-
-
-def _connector(settings: ConnectorSettings, ranges: Mapping[str, tuple[Network, ...]]) -> Connector:
-    networks: list[str] = []
-    for one in settings.networks:
-        networks += map(str, ranges[one[1:]] if isinstance(one, str) else (one,))
-    return Connector(
-        name=settings.name,
-        kind="tenant" if settings.of_a_cloud else settings.kind,
-        domains=settings.domains,
-        networks=tuple(networks),
-        certificates=tuple(fingerprint.hex() for fingerprint in settings.client_certificates),
-        users=tuple(User(name, password_hash) for name, password_hash in settings.users.items()),
-        null_sender=settings.null_sender,
-        forwarded=settings.forwarded,
-        bare_newlines=Newlines(settings.newlines),
-        require_tls=settings.of_a_cloud,
-        tenant=_tenant(settings) if settings.of_a_cloud else None,
-        allowance=_allowance(settings.messages, settings.recipients),
-    )
-
-
-def _tenant(settings: ConnectorSettings) -> TenantProof:
-    return TenantProof(
-        tenant_ids=settings.tenant_ids,
-        organisations=settings.originator_orgs,
-        internal=settings.kind == "microsoft365" and "author" not in settings.insecure_skip,
-        secret_header=settings.secret_header.lower() if settings.secret else "",
-        secrets=read_secrets(settings.secret) if settings.secret else (),
-    )
-
-
-def sender_allowances(config: Config) -> dict[str, Allowance]:
-    """How much one sender may send, by connector. A connector without a limit is not in it."""
-    limits = config.limits
-    found = (
-        (
-            one.name,
-            _allowance(
-                one.sender_messages or limits.sender_messages,
-                one.sender_recipients or limits.sender_recipients,
-            ),
-        )
-        for one in config.connector
-    )
-    return {name: allowance for name, allowance in found if allowance is not None}
-
-
-def _allowance(messages: Rate, recipients: Rate) -> Allowance | None:
-    return Allowance(messages, recipients) if messages.count or recipients.count else None
 
 
 # ---- the way out -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from gateway.config import Config, ConfigError, load
 from gateway.config.provider_ranges import SHIPPED, shipped
 from gateway.config.secrets import read_secrets
 from gateway.ingress.connector import Connector
-from gateway.service import wiring
+from gateway.service import wiring_in
 from gateway.service.checkup import check_up
 
 HEAD = """\
@@ -59,7 +59,7 @@ def told(folder: Path, text: str) -> str:
 
 def connector(folder: Path, text: str, secret: str = SECRET) -> Connector:
     (folder / "cloud.secret").write_text(secret)
-    (made,) = wiring.connectors(read(folder, text), shipped())
+    (made,) = wiring_in.connectors(read(folder, text), shipped())
     return made
 
 
@@ -128,7 +128,7 @@ def test_what_would_open_a_connector_is_an_error(tmp_path: Path, text: str, prob
 def test_a_proof_is_given_up_only_by_a_setting_that_says_so(tmp_path: Path) -> None:
     text = MICROSOFT.replace("secret =", "# =") + 'insecure_skip = ["secret", "author"]\n'
     config = read(tmp_path, text)
-    (made,) = wiring.connectors(config, shipped())
+    (made,) = wiring_in.connectors(config, shipped())
     assert made.tenant is not None
     assert (made.tenant.internal, made.tenant.secrets) == (False, ())
     found = [finding.what for finding in check_up(config) if finding.severity == "warning"]
