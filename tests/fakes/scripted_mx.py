@@ -97,6 +97,12 @@ class ScriptedMx:
         for writer in self._writers:
             writer.transport.abort()
 
+    async def over(self) -> None:
+        """Hang up, and wait until every session has ended."""
+        self.hang_up()
+        await self.until(lambda: not self._writers)
+        await asyncio.sleep(0)  # a transport that was aborted closes its socket in the loop's next turn
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writers.add(writer)
@@ -255,8 +261,5 @@ async def scripted_mx(script: Script, address: str = "127.0.0.1") -> AsyncIterat
         yield mx
     finally:
         server.close()
-        mx.hang_up()
-        while mx._writers:
-            async with mx.heard:
-                await mx.heard.wait_for(lambda: not mx._writers)
+        await mx.over()
         await server.wait_closed()

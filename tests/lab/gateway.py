@@ -155,7 +155,7 @@ class Gateway:
             async with client:
                 while waiting:
                     each = waiting.pop()
-                    _, reply = await client.sendmail(SENDER, [each.recipient], _content(each))
+                    _, reply = await client.sendmail(SENDER, [each.recipient], content(each))
                     taken[_id_in(reply)] = each
 
         await asyncio.gather(*(session() for _ in range(_AT_ONCE)))
@@ -225,7 +225,7 @@ async def gateway(folder: Path, stage: Stage) -> AsyncIterator[Gateway]:
         await daemon.stop()
 
 
-def _content(one: Letter) -> bytes:
+def content(one: Letter) -> bytes:
     head = (
         f"From: {SENDER}",
         f"To: {one.recipient}",

@@ -119,7 +119,7 @@ async def mail_servers(places: tuple[Place, ...], folder: Path) -> AsyncIterator
         for each in running:
             each.close()
         for server in servers:
-            server.mx.hang_up()
+            await server.mx.over()
         for each in running:
             await each.wait_closed()
 

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.peers.packages import unpacked
-from tests.peers.peer import KEEPER, Sink, environment, folder, free_port, maildir, need_root, own_copy
+from tests.peers.peer import (
+    KEEPER,
+    Peer,
+    Sink,
+    environment,
+    folder,
+    free_port,
+    maildir,
+    need_root,
+    own_copy,
+    with_resolver,
+)
 
 _CONFIGURATION = """\
 primary_hostname = mx.exim.example
@@ -89,6 +100,73 @@ def exim_client(server: tuple[str, int], ca: Path) -> Iterator[tuple[list[str], 
         yield [str(program), "-C", str(home / "exim.conf")], {"PATH": "/usr/bin:/bin"}, home / "log/main"
 
 
+_SENDER = """\
+primary_hostname = mail.sender.example
+exim_path = {home}/exim
+spool_directory = {home}/spool
+log_file_path = {home}/log/%s
+pid_file_path = {home}/pid
+daemon_smtp_ports = {port}
+local_interfaces = 127.0.0.1
+keep_environment =
+acl_smtp_rcpt = accept
+acl_smtp_data = accept
+host_lookup =
+rfc1413_query_timeout = 0s
+tls_advertise_hosts =
+disable_ipv6 = true
+dns_dnssec_ok = 1
+smtp_accept_queue_per_connection = 0
+deliver_drop_privilege = true
+begin routers
+all:
+  driver = dnslookup
+  transport = out
+  self = send
+  dnssec_request_domains = *
+begin transports
+out:
+  driver = smtp
+  port = {to}
+  dnssec_request_domains = *
+  tls_verify_certificates = {ca}
+{more}
+begin retry
+* * F,2h,1h
+"""
+
+
+@contextmanager
+def exim_sender(resolver: str, port: int, ca_file: Path, more: Mapping[str, str]) -> Iterator[Peer]:
+    """A mail server that takes mail from this machine and delivers it itself, by MX, to that port.
+
+    It asks the resolver on port 53. `more` is added to the transport. What could not be delivered waits for an hour.
+    """
+    need_root("Exim")
+    root = unpacked("exim4-daemon-heavy", "exim4-base", "libnss-wrapper")
+    with folder() as home:
+        own_copy(ca_file, home / "ca.pem", KEEPER)
+        peer = Peer(home, "127.0.0.1", free_port("127.0.0.1"))
+        lines = "\n".join(f"  {name} = {value}" for name, value in more.items())
+        text = _SENDER.format(home=home, port=peer.port, to=port, ca=home / "ca.pem", more=lines)
+        (home / "exim.conf").write_text(text)
+        (home / "spool").mkdir()
+        for path in (home / "spool", home / "log"):
+            os.chown(path, KEEPER, KEEPER)
+        command = [
+            *with_resolver(resolver, home),
+            str(_program(root, home)),
+            "-C",
+            f"{home}/exim.conf",
+            "-bdf",
+        ]
+        try:
+            peer.start(command, {"PATH": "/usr/bin:/bin"})
+            yield peer
+        finally:
+            peer.stop()
+
+
 @contextmanager
 def exim_sink(
     certificate: Path | None, key: Path | None, *, address: str = "127.0.0.1", port: int = 0, more: str = ""
@@ -122,7 +200,7 @@ def exim_sink(
 
 def _program(root: Path, home: Path) -> Path:
     """Exim runs itself again for each delivery with a cleaned environment, so the environment comes from a script."""
-    settings = [f"{name}='{value}'" for name, value in environment(root, home).items()]
+    settings = [f"{name}='{value}'" for name, value in environment(root, home, "usr/lib").items()]
     program = home / "exim"
     program.write_text(f'#!/bin/sh\nexec env {" ".join(settings)} "{root}/usr/sbin/exim4" "$@"\n')
     program.chmod(0o755)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,7 @@ from tests.peers.peer import (
     maildir,
     need_root,
     own_copy,
+    with_resolver,
 )
 
 P = TypeVar("P", bound=Peer)
@@ -130,6 +131,27 @@ def postfix_sink(
         yield from _running(sink, root)
 
 
+@contextmanager
+def postfix_sender(resolver: str, main_cf: Mapping[str, str]) -> Iterator[Peer]:
+    """A mail server that takes mail from this machine and delivers it itself, by MX, asking the resolver on port 53.
+
+    What could not be delivered is tried again after a second, and then after an hour.
+    """
+    settings = {
+        "mynetworks": "127.0.0.0/8",
+        "myhostname": "mail.sender.example",
+        "smtp_host_lookup": "dns",
+        "smtp_dns_support_level": "dnssec",
+        "minimal_backoff_time": "1s",
+        "maximal_backoff_time": "1h",
+        "queue_run_delay": "1s",
+    }
+    with _home() as (home, root):
+        peer = Peer(home, "127.0.0.1", free_port("127.0.0.1"))
+        _configure(peer, root, settings | dict(main_cf))
+        yield from _running(peer, root, with_resolver(resolver, home))
+
+
 def queued(peer: Peer) -> int:
     """How many messages wait in a Postfix's queue."""
     folders = (peer.home / "queue" / name for name in ("incoming", "active", "deferred", "hold"))
@@ -185,11 +207,11 @@ def _configure(peer: Peer, root: Path, settings: Mapping[str, str]) -> None:
     (peer.home / "etc/master.cf").write_text(_SERVICES.format(listen=f"{peer.host}:{peer.port}"))
 
 
-def _running(peer: P, root: Path) -> Iterator[P]:
+def _running(peer: P, root: Path, before: Sequence[str] = ()) -> Iterator[P]:
     environ = environment(root, peer.home, "usr/lib/postfix") | {"MAIL_CONFIG": str(peer.home / "etc")}
     try:
         peer.start(
-            [root / "usr/lib/postfix/sbin/master", "-c", peer.home / "etc", "-s"],
+            [*before, root / "usr/lib/postfix/sbin/master", "-c", peer.home / "etc", "-s"],
             environ,
         )
         yield peer

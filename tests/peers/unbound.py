@@ -49,12 +49,17 @@ remote-control:
 
 @contextmanager
 def unbound(
-    upstream: tuple[str, int], anchors: Sequence[str], *, address: str = "127.0.0.1", explains: bool = True
+    upstream: tuple[str, int],
+    anchors: Sequence[str],
+    *,
+    address: str = "127.0.0.1",
+    port: int = 0,
+    explains: bool = True,
 ) -> Iterator[tuple[str, int]]:
     """Its address and port. `anchors` are DNSKEY records in text; `explains`: it gives extended errors (RFC 8914)."""
     root = unpacked("unbound")
     libraries = ":".join(str(path) for path in sorted(root.glob("usr/lib/*-linux-gnu*")))
-    port = free_port(address)
+    port = port or free_port(address)
     with tempfile.TemporaryDirectory(prefix="sealgate-unbound-") as folder:
         home = Path(folder)
         text = _CONFIG.format(
