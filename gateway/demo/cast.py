@@ -16,6 +16,7 @@ from gateway.model.tls import TlsGrade
 
 NETWORK = "127.53.0.0/24"
 DNS_ADDRESS = "127.53.0.53"
+WEB_ADDRESS = "127.53.0.80"
 SENDER = "dr.grey@hospital.example"
 GATEWAY_HOST = "gw.hospital.example"
 
@@ -26,26 +27,38 @@ class Manner(StrEnum):
     ACCEPTS = "accepts"
     GREYLISTS = "greylists"  # 451 at a sender's first RCPT, then accepts
     REFUSES_STARTTLS = "refuses-starttls"  # offers it, answers 454
+    SWAPS = "swaps"  # shows its certificate once, then one that it signed itself with another key
     DEAD = "dead"  # connections are refused
 
 
 class ServerPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One host. `certificate` None: no STARTTLS. `old_tls`: TLS 1.0 and nothing newer. `dane`: DNS names its key."""
+    """One host. `certificate` None: no STARTTLS. `old_tls`: TLS 1.0 and nothing newer. `dane`: DNS names its key.
+
+    `sts`: its domain's MTA-STS policy lists it.
+    """
 
     name: str
     address: str
     certificate: CertificateKind | None = CertificateKind.GOOD
     old_tls: bool = False
     dane: bool = False
+    sts: bool = False
     manner: Manner = Manner.ACCEPTS
 
     @property
     def truth(self) -> TlsGrade:
-        """What this host proves to a sender that uses the TLS it offers. Below TLS 1.2 counts as none."""
+        """What this host proves to a sender that uses the TLS it offers. Below TLS 1.2 counts as none.
+
+        One that swaps its certificate showed the good one to somebody who only looked.
+        """
         if self.certificate is None or self.old_tls or self.manner is Manner.REFUSES_STARTTLS:
             return TlsGrade.NONE
+        if self.manner is Manner.SWAPS:
+            return TlsGrade.ENCRYPTED
         if self.dane:
             return TlsGrade.DANE
+        if self.sts:
+            return TlsGrade.MTA_STS
         return TlsGrade.PKIX if self.certificate is CertificateKind.GOOD else TlsGrade.ENCRYPTED
 
 
@@ -96,6 +109,8 @@ SERVERS: tuple[ServerPlan, ...] = (
         name="mx.dane.example", address="127.53.0.27", certificate=CertificateKind.SELF_SIGNED, dane=True
     ),
     ServerPlan(name="mx.wrongdane.example", address="127.53.0.28"),
+    ServerPlan(name="mx.swapped.example", address="127.53.0.29", dane=True, manner=Manner.SWAPS),
+    ServerPlan(name="mx.policy.example", address="127.53.0.31", sts=True),
     ServerPlan(name="mx.hospital.example", address="127.53.0.30"),  # the senders' own: notices come back here
 )
 
@@ -143,6 +158,12 @@ ZONES: tuple[ZoneSource, ...] = (
     ),
     _dane_zone("dane.example", "mx.dane.example"),
     _dane_zone("wrongdane.example", "mx.dane.example"),  # as after a new key that nobody told the DNS of
+    _dane_zone("swapped.example", "mx.swapped.example"),
+    _zone(
+        "policy.example",
+        "mx",
+        more=('_mta-sts TXT "v=STSv1; id=20261101"', f"mta-sts A {WEB_ADDRESS}"),
+    ),
     _zone("hospital.example", "mx", signing=Signing.SIGNED),
 )
 
@@ -205,6 +226,20 @@ PARTS: tuple[Part, ...] = (
         LetterKind.TEXT,
         ("hold", None, None, "held"),
         "signed DNS names another key than the server has: a good certificate does not outweigh that",
+    ),
+    _part(
+        "xena@swapped.example",
+        LetterKind.TEXT,
+        ("hold", None, None, "held"),
+        "proved when looked at, another certificate when the letter came: nothing left, now it proves nothing",
+        (TlsGrade.DANE, *_PROVED),
+    ),
+    _part(
+        "yuri@policy.example",
+        LetterKind.TEXT,
+        ("send", "tls", "mta-sts", "delivered"),
+        "the domain's own policy (MTA-STS) names the server, and its certificate proves the name",
+        (TlsGrade.MTA_STS, *_PROVED),
     ),
     _held("cleo@wrongname.example", "the certificate is for another name"),
     _held("dan@expired.example", "the certificate expired"),

@@ -1,4 +1,4 @@
-"""The demo's internet as one thing to open: resolver, authority and recipients' servers on 127.x addresses, no root.
+"""The demo's internet as one thing to open: resolver, authority, web and mail servers on 127.x addresses, no root.
 
 What makes it the same internet after a restart (ports, authority, servers' and zones' keys) is kept in
 `DIR/internet/`: `ports.json`, `ca.pem`, keys in PEM. Everything that its servers receive is kept in
@@ -12,17 +12,18 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.demo.ca import Authority, kept_key, open_authority
-from gateway.demo.cast import DNS_ADDRESS, SERVERS, ZONES, ServerPlan
-from gateway.demo.recipients import Postbox, serve_recipients, server_context
+from gateway.demo.ca import Authority, CertificateKind, kept_key, open_authority
+from gateway.demo.cast import DNS_ADDRESS, SERVERS, WEB_ADDRESS, ZONES, Manner, ServerPlan
+from gateway.demo.recipients import Postbox, serve_recipients, server_context, swapping
 from gateway.demo.resolver import Resolver, serve_dns
+from gateway.demo.web import policies, serve_policies
 from gateway.demo.zones import ZoneSource, serve_zone
 
 _ATTEMPTS = 50  # at finding a port that is free everywhere
@@ -34,10 +35,11 @@ class InternetError(Exception):
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """All recipients' servers listen on `smtp`, since mail delivery has one port."""
+    """All mail servers listen on `smtp`, since delivery has one port; on `web` are their domains' policies."""
 
     smtp: int
     dns: int
+    web: int
 
 
 class Internet(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +83,13 @@ async def open_internet(
     postbox = Postbox(home / "received")
     async with AsyncExitStack() as running:
         resolver, ports = await _start(
-            running, home, lambda port: _resolver(home, zones, port, now, silent), servers, contexts, postbox
+            running,
+            home,
+            lambda port: _resolver(home, zones, port, now, silent),
+            lambda port: serve_policies(policies(servers), authority, home, port, now),
+            servers,
+            contexts,
+            postbox,
         )
         yield Internet(
             folder=home,
@@ -98,6 +106,7 @@ async def _start(
     running: AsyncExitStack,
     home: Path,
     resolve: Callable[[int], Resolver],
+    publish: Callable[[int], AbstractAsyncContextManager[None]],
     servers: tuple[ServerPlan, ...],
     contexts: dict[str, ssl.SSLContext],
     postbox: Postbox,
@@ -106,18 +115,19 @@ async def _start(
     fixed = msgspec.json.decode(kept.read_bytes(), type=Ports) if kept.exists() else None
     addresses = [plan.address for plan in servers]
     for _ in range(_ATTEMPTS):
-        ports = fixed or Ports(_free_port(addresses), _free_port([DNS_ADDRESS]))
+        ports = fixed or Ports(_free_port(addresses), _free_port([DNS_ADDRESS]), _free_port([WEB_ADDRESS]))
         resolver = resolve(ports.smtp)
         try:
             async with AsyncExitStack() as starting:
                 await starting.enter_async_context(serve_dns(resolver, DNS_ADDRESS, ports.dns))
+                await starting.enter_async_context(publish(ports.web))
                 await starting.enter_async_context(serve_recipients(servers, ports.smtp, contexts, postbox))
                 running.push_async_exit(starting.pop_all())
         except OSError as taken:  # somebody was faster than we: another port then, unless it must be this one
             if fixed is not None:
                 raise InternetError(
-                    f"the internet kept in {home} used ports {ports.smtp} and {ports.dns}, and one of them is"
-                    f" taken now ({taken.strerror}): stop the program that has it (another demo?), or start a"
+                    f"the internet kept in {home} used ports {ports.smtp}, {ports.dns} and {ports.web}, and one of"
+                    f" them is taken now ({taken.strerror}): stop the program that has it (another demo?), or start a"
                     " new demo in another folder"
                 ) from taken
         else:
@@ -178,7 +188,17 @@ def _is_free(address: str, port: int) -> bool:
 
 
 def _context(authority: Authority, home: Path, plan: ServerPlan, now: datetime) -> ssl.SSLContext:
-    key_file, chain_file = home / f"{plan.name}.key", home / f"{plan.name}.pem"
     assert plan.certificate is not None
-    chain_file.write_bytes(authority.issue(plan.name, plan.certificate, kept_key(key_file), now))
+    context = _showing(authority, home, plan, plan.certificate, plan.name, now)
+    if plan.manner is not Manner.SWAPS:
+        return context
+    other = _showing(authority, home, plan, CertificateKind.SELF_SIGNED, f"{plan.name}.swapped", now)
+    return swapping(context, other)
+
+
+def _showing(
+    authority: Authority, home: Path, plan: ServerPlan, kind: CertificateKind, file: str, now: datetime
+) -> ssl.SSLContext:
+    key_file, chain_file = home / f"{file}.key", home / f"{file}.pem"
+    chain_file.write_bytes(authority.issue(plan.name, kind, kept_key(key_file), now))
     return server_context(plan, chain_file, key_file)

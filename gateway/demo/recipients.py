@@ -187,6 +187,20 @@ def server_context(plan: ServerPlan, chain: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
+def swapping(first: ssl.SSLContext, then: ssl.SSLContext) -> ssl.SSLContext:
+    """`first`, which gives way to `then` after one handshake."""
+    shown = False
+
+    def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        nonlocal shown
+        if shown:
+            connection.context = then
+        shown = True
+
+    first.sni_callback = choose
+    return first
+
+
 def _refuse_connections(address: str, port: int) -> socket.socket:
     """A dead host that stays dead: bound without listening, so that nobody else can come alive there."""
     held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -54,6 +54,9 @@ lifetime = "3s"
 [tls]
 ca_file = "internet/ca.pem"                   # whom the demo trusts to vouch for servers
 
+[mta_sts]
+port = @WEB@                                   # of the web server with the domains' policies
+
 [delivery]
 port = @PORT@                                  # where all of the demo's servers listen, for want of root
 allow_networks = ["@NETWORK@"]
@@ -115,6 +118,7 @@ def set_stage(folder: Path, internet: Internet, now: datetime) -> Stage:
         "LISTENER": f"{_LISTENER}:{port}",
         "DNS": internet.dns_server,
         "PORT": str(internet.ports.smtp),
+        "WEB": str(internet.ports.web),
         "NETWORK": NETWORK,
     }
     text = _TEMPLATE

@@ -22,7 +22,7 @@ from gateway.probe.cache import BoundedCache
 from gateway.probe.dane import NOT_LEARNED
 from gateway.probe.key_source import KeySource
 from gateway.probe.memory import Memory, Recollection
-from gateway.probe.mta_sts import NoSts, StsAnswer, StsPolicies, StsUnclear, bind
+from gateway.probe.mta_sts import NOT_LISTED, NoSts, StsAnswer, StsPolicies, StsUnclear, bind
 from gateway.probe.mx import Nowhere, Routed, Router, Unclear
 from gateway.probe.providers import continuity, registered_domain
 from gateway.probe.servers import Observe, Servers, ServerSettings, best_grade, proves
@@ -185,7 +185,7 @@ class Prober:
         unknown = await self._silence(domain, route, postures, now) if best is not TlsGrade.DANE else ()
         if not unknown:
             await self._recollection.works_again("smtp", domain, now)
-        unknown += await self._unpublished(domain, policy, now)
+        unknown += await self._unpublished(domain, policy, best, now)
         facts = _Domain(
             observed_at=now,
             route=route,
@@ -203,12 +203,17 @@ class Prober:
             lasts = min(lasts, settings.servers.weak)
         return facts, min((lasts, *(self._retry_after(failure, now) for failure in unknown)))
 
-    async def _unpublished(self, domain: str, policy: StsAnswer, now: datetime) -> tuple[ProbeFailure, ...]:
-        """A policy that cannot be had, and none is kept: TLS to this domain may be worth more than it shows."""
+    async def _unpublished(
+        self, domain: str, policy: StsAnswer, best: TlsGrade | None, now: datetime
+    ) -> tuple[ProbeFailure, ...]:
+        """A policy that cannot be had, and none is kept: a certificate that proves the name may be worth more than it
+        shows. Nothing else would be, so that nobody has to wait for it.
+        """
         if not isinstance(policy, StsUnclear):
             await self._recollection.works_again("mta-sts", domain, now)
             return ()
-        failure = await self._failure("mta-sts", ("tls",), policy.problem, domain, now)
+        methods = ("tls",) if best in {TlsGrade.PKIX, TlsGrade.PIN} else ()
+        failure = await self._failure("mta-sts", methods, policy.problem, domain, now)
         return (msgspec.structs.replace(failure, result=policy.result),)
 
     async def _silence(
@@ -219,7 +224,8 @@ class Prober:
         Where one has proved itself, only a host that demands DANE, or may do so, could show more. One that no policy
         lists will show nothing.
         """
-        silent = [posture for posture in postures if posture.grade is None]
+        unlisted = {host.name for host in route.hosts if host.barred_as == NOT_LISTED}
+        silent = [each for each in postures if each.grade is None and each.host not in unlisted]
         best = best_grade(postures)
         if proves(best):
             bound = {

@@ -89,7 +89,7 @@ class Cell(msgspec.Struct, frozen=True, order=True):
 DIMENSIONS: tuple[tuple[StrEnum, ...], ...] = (
     tuple(Dnssec),
     tuple(Tlsa),
-    (Sts.NONE,),  # the gateway does not read MTA-STS policies yet
+    tuple(Sts),
     tuple(Server),
     tuple(Counts),
 )

@@ -54,6 +54,9 @@ timeout = "5s"
 lifetime = "15s"
 [tls]
 ca_file = "{ca}"
+[mta_sts]
+port = {web}
+timeout = "10s"
 [delivery]
 port = {smtp}
 allow_networks = ["127.54.0.0/16"]
@@ -67,7 +70,6 @@ greeting = "20s"
 tls = "20s"
 [audit]
 directory = "audit"
-{more}
 """
 
 _POLICY = """\
@@ -127,13 +129,13 @@ def letter(domain: str, need: Need) -> Letter:
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway needs of the lab's internet. `more` is added to its configuration."""
+    """What a gateway needs of the lab's internet: `smtp` and `web` are the ports of its mail and web servers."""
 
     dns: tuple[str, int]
     ca_file: Path
     smtp: int
+    web: int
     counts: Counts
-    more: str = ""
 
 
 class Gateway:
@@ -203,7 +205,7 @@ def set_up(folder: Path, stage: Stage) -> int:
         bogus=BOGUS_NAME,
         ca=stage.ca_file,
         smtp=stage.smtp,
-        more=stage.more,
+        web=stage.web,
     )
     (folder / "sealgate.toml").write_text(text)
     (folder / "policy.toml").write_text(_POLICY.format(authenticate=_AUTHENTICATE[stage.counts]))

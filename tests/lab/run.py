@@ -15,7 +15,7 @@ from tests.lab.cells import Cell, Counts, Need, Sts
 from tests.lab.gateway import Gateway, Happened, Letter, Stage, gateway, letter
 from tests.lab.oracle import Expected, admits, expected, shown, worth
 from tests.lab.servers import Arrival, MailServer, mail_servers, make_place
-from tests.lab.web import Web, web_server
+from tests.lab.web import ADDRESS, Web, web_server
 from tests.lab.zones import Place, lab_zones
 from tests.peers import unbound
 from tests.peers.nsd import nsd
@@ -183,8 +183,10 @@ async def in_it(
     internet: Internet, counts: Counts, folder: Path, *, policy_id: str
 ) -> AsyncIterator[Gateway]:
     """A gateway behind Unbound, which validates what NSD says."""
-    lab = lab_zones(internet.places, "127.54.0.80", internet.now, policy_id=policy_id)
+    lab = lab_zones(internet.places, ADDRESS, internet.now, policy_id=policy_id)
     with nsd(lab.zones) as upstream, unbound(upstream, [lab.anchor]) as dns:
-        stage = Stage(dns=dns, ca_file=internet.ca_file, smtp=internet.smtp, counts=counts, more="")
+        stage = Stage(
+            dns=dns, ca_file=internet.ca_file, smtp=internet.smtp, web=internet.web_port, counts=counts
+        )
         async with gateway(folder, stage) as running:
             yield running

@@ -102,13 +102,23 @@ async def test_what_a_strict_client_meets(visited: Internet, name: str, trouble:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_a_certificate_is_swapped_after_the_first_look(visited: Internet) -> None:
+    swaps = server("mx.swapped.example")
+    assert await starttls(visited, swaps, trusting(visited)) is None
+    assert await starttls(visited, swaps, trusting(visited)) == "self-signed certificate"
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
-    "plan", [plan for plan in SERVERS if plan.manner is not Manner.DEAD], ids=lambda plan: plan.name
+    "plan",
+    [plan for plan in SERVERS if plan.manner not in {Manner.DEAD, Manner.SWAPS}],
+    ids=lambda plan: plan.name,
 )
 async def test_the_ground_truth_is_what_two_clients_find(visited: Internet, plan: ServerPlan) -> None:
     """A client that verifies and one that does not, neither of them ours, grade the server as its plan does.
 
-    Neither asks the DNS for keys: for them, a server that is proved by DANE alone is one that nobody vouches for.
+    Neither asks the DNS for keys, nor anybody for policies: for them, a server that is proved by DANE alone is one that
+    nobody vouches for, and one that a policy names is any other that has a good certificate.
     """
     if await starttls(visited, plan, trusting(visited)) is None:
         found = TlsGrade.PKIX
@@ -116,7 +126,7 @@ async def test_the_ground_truth_is_what_two_clients_find(visited: Internet, plan
         found = TlsGrade.ENCRYPTED
     else:
         found = TlsGrade.NONE
-    assert found is (TlsGrade.ENCRYPTED if plan.dane else plan.truth)
+    assert found is (TlsGrade.ENCRYPTED if plan.dane else TlsGrade.PKIX if plan.sts else plan.truth)
 
 
 async def test_a_tls_1_0_client_gets_in_and_its_message_counts_as_unprotected(internet: Internet) -> None:

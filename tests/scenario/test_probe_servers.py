@@ -167,8 +167,8 @@ async def test_looking_leaves_no_mail_behind(prober: Prober, internet: Internet)
 async def test_every_living_server_grades_as_its_ground_truth(internet: Internet, plan: ServerPlan) -> None:
     host = MxHost(plan.name, 10, (plan.address,), internet.ports.smtp)
     posture = await observer(internet).observe(host, plan.address, NOW)
-    # DANE is asked of the DNS, which has no part in this.
-    assert posture.grade is (TlsGrade.ENCRYPTED if plan.dane else plan.truth)
+    # DANE is asked of the DNS, which has no part in this, nor has the web server with the policies.
+    assert posture.grade is (TlsGrade.ENCRYPTED if plan.dane else TlsGrade.PKIX if plan.sts else plan.truth)
 
 
 async def test_a_policy_that_allows_old_versions_sees_the_old_server(internet: Internet) -> None:

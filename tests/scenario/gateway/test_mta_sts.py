@@ -159,10 +159,10 @@ async def test_a_listed_server_is_proof_enough_and_the_record_shows_it(world: St
 
 async def test_a_server_that_the_enforced_policy_does_not_list_gets_nothing(world: StsWorld) -> None:
     recipient = await _sent(world, "unlisted")
-    await world.entry(recipient, "queued")
+    await world.entry(recipient, "held")
     (decision, *_) = await world.story(recipient, "decision.made")
 
-    assert decision["body"]["decision"] == "defer"
+    assert decision["body"]["decision"] == "hold"  # a definite no, which no waiting changes
     (posture,) = decision["body"]["capability"]["postures"]
     assert posture["result"] == "validation-failure"
     assert "grade" not in posture
@@ -232,7 +232,7 @@ async def test_a_kept_policy_binds_after_a_restart_in_which_everything_else_was_
     await world.start()
     recipient = "ben@kept.example"
     await world.submit(letter(recipient), recipient)
-    await world.entry(recipient, "queued")
+    await world.entry(recipient, "held")
     (decision, *_) = await world.story(recipient, "decision.made")
 
     assert decision["body"]["capability"]["sts"]["id"] == "1"

@@ -135,10 +135,10 @@ async def test_a_host_that_is_not_listed_is_not_asked_and_no_reason_to_wait() ->
     assert [posture.result for posture in capability.postures] == ["validation-failure", None]
 
 
-async def test_where_no_host_is_listed_there_is_nothing_on_offer() -> None:
+async def test_where_no_host_is_listed_there_is_nothing_on_offer_and_nothing_to_wait_for() -> None:
     capability = await World(policy("enforce", "mx.elsewhere.example")).look()
     assert capability.offers == ()
-    assert [failure.methods for failure in capability.unknown] == [("tls", "plain")]
+    assert capability.unknown == ()
 
 
 async def test_a_listed_host_that_breaks_the_policy_is_no_way_at_all() -> None:
@@ -163,6 +163,14 @@ async def test_a_policy_that_cannot_be_had_is_unknown_since_it_first_failed() ->
     (failure,) = (await world.look(NOW + timedelta(seconds=40))).unknown
     assert failure.since == NOW
     assert world.fetched == 1
+
+
+async def test_nobody_waits_for_a_policy_that_could_make_nothing_better() -> None:
+    """A policy turns `pkix` into `mta-sts`; a certificate that proves nothing stays what it is."""
+    capability = await World(None, TlsGrade.ENCRYPTED).look()
+    assert [(failure.methods, failure.result) for failure in capability.unknown] == [
+        ((), "sts-policy-fetch-error")
+    ]
 
 
 async def test_what_is_known_lasts_no_longer_than_the_policy() -> None:
