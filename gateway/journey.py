@@ -57,9 +57,12 @@ class Ledger(Protocol):
         ...
 
     async def attempted(
-        self, work: Work, decision: Send, capability: Capability, attempt: DeliveryAttempt
-    ) -> None:
-        """Write down what became of an attempt, with the notices that it causes, and settle the errand."""
+        self, sent: Sequence[Departure], attempts: Sequence[DeliveryAttempt]
+    ) -> list[Exception | None]:
+        """Write down what became of errands that travelled together: a commit for each, and the notices it causes.
+
+        In their order: what kept one from being settled, or None.
+        """
         ...
 
 
@@ -193,11 +196,7 @@ async def _send_all(
 async def _send(group: Sequence[Departure], content: bytes, stages: Stages) -> list[Exception | None]:
     lead = group[0]
     protected = stages.protect(content, lead.work.errand.envelope, lead.decision)
-    attempts = await stages.deliver(protected, group)
-    return await _each(
-        stages.ledger.attempted(one.work, one.decision, one.capability, attempt)
-        for one, attempt in zip(group, attempts, strict=True)
-    )
+    return await stages.ledger.attempted(group, await stages.deliver(protected, group))
 
 
 def travel_together(departures: Sequence[Departure], facts: MessageFacts) -> Iterator[Sequence[Departure]]:

@@ -103,7 +103,7 @@ def records(
 
 def _print(row: KeyRow) -> None:
     told = {
-        "signs": f"signs since {moment(row.since)} UTC" if row.since else "signs",
+        "signs": f"signs since {moment(row.since)} UTC" if row.since else "signs when mail leaves",
         "waits": "does not sign yet: waits for its record to be seen in the DNS",
         "superseded": "signs no longer: keep its record "
         + (
@@ -140,7 +140,7 @@ def _tell_made(config: Config, made: Sequence[DkimKey], *, json: bool) -> None:
         out.print(key.record.zone_line, markup=False, soft_wrap=True)
     out.print("\n[bold]Next[/bold]")
     out.print(
-        "  A key signs once the gateway has seen its record, which it looks for every minute.", markup=False
+        "  A key signs once the gateway has seen its record, which it looks for every minute.", soft_wrap=True
     )
     out.print("  sealgate dkim records --check", markup=False)
 

@@ -21,7 +21,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from gateway.demo.cast import Manner, ServerPlan
 from gateway.model.tls import TlsGrade
 
-UNKNOWN_MAILBOX = "nobody"  # this local part has no mailbox anywhere
+UNKNOWN_MAILBOX = "nobody"  # local parts that begin so have no mailbox anywhere
 _SIZE_LIMIT = 64 << 20  # octets
 _OLD_CIPHERS = "ALL:@SECLEVEL=0"  # OpenSSL 3 signs no TLS 1.0 handshake above security level 0
 
@@ -76,7 +76,7 @@ class _Host:
     async def handle_RCPT(  # noqa: N802 (aiosmtpd's name)
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        if address.partition("@")[0] == UNKNOWN_MAILBOX:
+        if address.startswith(UNKNOWN_MAILBOX):
             return "550 5.1.1 no such mailbox here"
         if self._plan.manner is Manner.GREYLISTS and address not in self._greeted:
             self._greeted.add(address)

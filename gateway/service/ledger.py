@@ -22,6 +22,7 @@ from gateway.audit.recorder import Recorder
 from gateway.deliver import settlement
 from gateway.deliver.notice import Kind, Notice, compose_notice, notice_for
 from gateway.deliver.retry import Schedule, delay_notice_at, expires_at
+from gateway.journey import Departure
 from gateway.model.address import Address
 from gateway.model.audit import Record
 from gateway.model.capability import Capability
@@ -47,6 +48,16 @@ class NoticeSettings(msgspec.Struct, frozen=True):
 
     hostname: str
     postmaster: Address
+
+
+class _Tried(msgspec.Struct, frozen=True):
+    """An attempt with what it leads to."""
+
+    work: Work
+    after: Progress
+    record: Record
+    attempt: DeliveryAttempt
+    notice: Notice | None
 
 
 class Books:
@@ -117,25 +128,64 @@ class Books:
         return replace_progress(work, after)
 
     async def attempted(
-        self, work: Work, decision: Send, capability: Capability, attempt: DeliveryAttempt
-    ) -> None:
-        """One commit for an attempt's outcome; see `gateway.journey.Ledger`."""
+        self, sent: Sequence[Departure], attempts: Sequence[DeliveryAttempt]
+    ) -> list[Exception | None]:
+        """One commit for each attempt's outcome; see `gateway.journey.Ledger`.
+
+        What the sender is to hear of several recipients stands in one notice. It is spawned by the first one's commit,
+        so that a crash before the last may repeat news, but never loses any.
+        """
+        tried = [self._tried(one, attempt) for one, attempt in zip(sent, attempts, strict=True)]
+        alike: dict[object, list[_Tried]] = {}
+        for number, one in enumerate(tried):
+            news = (one.notice.kind, one.notice.to) if one.notice is not None else number
+            alike.setdefault(news, []).append(one)
+        troubles: dict[str, Exception | None] = {}
+        for group in await asyncio.gather(*map(self._settle_together, alike.values())):
+            troubles.update(group)
+        return [troubles[one.work.errand.id] for one in tried]
+
+    def _tried(self, one: Departure, attempt: DeliveryAttempt) -> _Tried:
         now = self._now()
-        route = capability.route.source if capability.route else None
-        leaf = work.progress.decision or ""
-        record = self._recorder.attempted(work.errand, attempt, decision, leaf, route, capability.sts)
+        route = one.capability.route.source if one.capability.route else None
+        leaf = one.work.progress.decision or ""
+        record = self._recorder.attempted(one.work.errand, attempt, one.decision, leaf, route)
         after = settlement.after_attempt(
-            work.progress, attempt, work.errand.envelope, self._schedule, now, self._chance()
+            one.work.progress, attempt, one.work.errand.envelope, self._schedule, now, self._chance()
         )
-        # What the peer answered is known here alone: without it a second copy goes out.
+        return _Tried(one.work, after, record, attempt, self._notice(one.work, after, attempt, now))
+
+    async def _settle_together(self, alike: Sequence[_Tried]) -> dict[str, Exception | None]:
+        """Settle those whose sender gets the same news, or one that stands alone; what went wrong, by errand."""
+        first, *others = alike
+        beside = tuple(one.notice for one in others if one.notice is not None)
+        try:
+            told = await self._insist(first, beside=beside)
+        except Exception as bug:  # noqa: BLE001  (the journey puts this errand back; the next one's commit tells)
+            rest = await self._settle_together(others) if others else {}
+            return {first.work.errand.id: bug, **rest}
+
+        async def settled(one: _Tried) -> tuple[str, Exception | None]:
+            try:
+                await self._insist(one, told=told)
+            except Exception as bug:  # noqa: BLE001  (as above)
+                return one.work.errand.id, bug
+            return one.work.errand.id, None
+
+        return {first.work.errand.id: None, **dict(await asyncio.gather(*map(settled, others)))}
+
+    async def _insist(
+        self, one: _Tried, *, beside: tuple[Notice, ...] = (), told: str | None = None
+    ) -> str | None:
+        """What the peer answered is known here alone: without it a second copy goes out."""
         for wait in self._insistence:
             try:
-                await self._settle(work, after, record, attempt)
+                return await self._settle(
+                    one.work, one.after, one.record, one.attempt, beside=beside, told=told
+                )
             except StoreUnavailable:
                 await asyncio.sleep(wait)
-            else:
-                return
-        await self._settle(work, after, record, attempt)
+        return await self._settle(one.work, one.after, one.record, one.attempt, beside=beside, told=told)
 
     # ---- endings and troubles ----------------------------------------------------------------------------------
 
@@ -194,9 +244,20 @@ class Books:
         return doubtful, self._recorder.unknown(work.errand, now, doubtful, doubtful.decision)
 
     async def _settle(
-        self, work: Work, after: Progress, record: Record, attempt: DeliveryAttempt | None = None
-    ) -> None:
-        """Commit where the errand stands now, with the leaf of an ending and the notice that this causes."""
+        self,
+        work: Work,
+        after: Progress,
+        record: Record,
+        attempt: DeliveryAttempt | None = None,
+        *,
+        beside: tuple[Notice, ...] = (),
+        told: str | None = None,
+    ) -> str | None:
+        """Commit where the errand stands now, with the leaf of an ending and the notice that this causes; its id.
+
+        `beside` are other recipients' notices that travel in the same message; `told` is the message that tells of this
+        one already.
+        """
         now = self._now()
         before = work.progress.state
         if after.state in FINAL or (after.state is State.HELD and before is not State.HELD):
@@ -204,14 +265,16 @@ class Books:
         notice = self._notice(work, after, attempt, now)
         spawn: tuple[NewMessage, ...] = ()
         if notice is not None:
-            message = await self._compose(notice, now)
-            spawn = (message,)
-            record += self._recorder.notice(work.errand, notice.kind.value, message.envelope.id, now)
+            if told is None:
+                spawn = (await self._compose((notice, *beside), now),)
+                told = spawn[0].envelope.id
+            record += self._recorder.notice(work.errand, notice.kind.value, told, now)
             if notice.kind in (Kind.DELAYED, Kind.HELD):
                 after = replace(after, delay_notified=True)
         await self._store.commit(work.lease, after, record, spawn, keep_lease=False)
         if spawn or after.state is State.QUEUED:
             self._changed()
+        return told
 
     def _notice(
         self, work: Work, after: Progress, attempt: DeliveryAttempt | None, now: datetime
@@ -227,10 +290,11 @@ class Books:
             retry_until=expires_at(self._schedule, envelope.accepted_at, envelope.origin),
         )
 
-    async def _compose(self, notice: Notice, now: datetime) -> NewMessage:
+    async def _compose(self, notices: tuple[Notice, ...], now: datetime) -> NewMessage:
+        notice = notices[0]
         fresh = message_id(int(now.timestamp() * 1000), self._entropy(7))
         content = compose_notice(
-            (notice,),
+            notices,
             hostname=self._notices.hostname,
             postmaster=self._notices.postmaster,
             now=now,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email import message_from_bytes
 from email.policy import default
+from functools import partial
 
 from tests.scenario.gateway.conftest import World, letter
 
@@ -21,6 +22,23 @@ async def test_a_refused_recipient_is_reported_to_the_sender_without_content(wor
     assert b"550 5.1.1" in reception.content
     assert b"HIV" not in reception.content
     assert b"your results are ready" not in reception.content
+
+
+async def test_recipients_that_fail_together_stand_in_one_notice(world: World) -> None:
+    both = ("nobody@good.example", "nobody-else@good.example")
+    await world.submit(letter(*both, "ann@good.example"), *both, "ann@good.example")
+    (reception,) = await world.arrived(SENDER)
+    notice = message_from_bytes(reception.content, policy=default)
+    groups = [part for part in notice.walk() if part["Final-Recipient"]]
+
+    assert [part["Final-Recipient"] for part in groups] == [f"rfc822; {one}" for one in both]
+    assert {part["Action"] for part in groups} == {"failed"}
+    for one in both:
+        await world.until(partial(world.story, one, "delivery.final"))
+    first, second = [await world.story(one, "notice.sent") for one in both]
+    told = {event["body"]["notice"] for event in first + second}
+    assert len(told) == 1  # the same message tells of both
+    assert len(world.internet.postbox.receptions) == 2  # the third recipient's copy, and the notice
 
 
 async def test_a_held_message_is_reported_once(world: World) -> None:
