@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from gateway.model.capability import Offer, ProbeFailure
+from gateway.model.capability import Capability, Offer, ProbeFailure
 from gateway.model.decision import CandidateSeen, MethodRefused, Standing
-from gateway.policy.grades import Worth, judge, potential, quality
+from gateway.policy.grades import Worth, judge, names_its_hosts, potential, quality
 from gateway.policy.guarantees import (
     AUTHENTICATED,
     ENCRYPTED,
@@ -96,7 +96,17 @@ class _Offered:
             return None
         capability, now = self.scene.capability, self.scene.now
         judged = [judge(self.policy, offer, capability, login, now) for offer in offers]
+        if method == "tls" and self.scene.message.facts.requiretls:
+            judged = [_strictly(worth, capability) for worth in judged]
         return judged[0] if len(judged) == 1 else min(judged, key=quality)
+
+
+def _strictly(worth: Worth, capability: Capability) -> Worth:
+    """What a connection is worth to a sender who demands REQUIRETLS."""
+    if not worth.bits & AUTHENTICATED or names_its_hosts(capability, worth.grade):
+        return worth
+    why = "REQUIRETLS: the server's own name comes from unsigned DNS"
+    return Worth(worth.offer, worth.grade, worth.bits & ~AUTHENTICATED, why)
 
 
 def choose(policy: Policy, ruling: Ruling, scene: Scene, standing: Standing) -> Choice:

@@ -17,7 +17,7 @@ from gateway.model.problem import Problem
 from gateway.model.tls import TlsFloor, TlsGrade
 from gateway.policy.applying import apply
 from gateway.policy.choose import Candidate, Choice, choose, hop_bits
-from gateway.policy.grades import counted_grades
+from gateway.policy.grades import counted_grades, names_its_hosts
 from gateway.policy.guarantees import AUTHENTICATED, ENCRYPTED, PLAIN, names
 from gateway.policy.program import ANY_TLS, HOLD, REJECT, SOME_TLS, Policy
 from gateway.policy.ruling import Ruling, rule_on, surely
@@ -99,6 +99,8 @@ def _decide(
         return _otherwise(policy, ruling, seen, scene, standing, choice, notes)
     if choice.missing:
         notes = (*notes, "preference_lost")
+    if facts.requiretls and choice.taken.method == "portal":
+        notes = (*notes, "requiretls_ends_here")
     return Send(
         method=choice.taken.method,
         grade=choice.taken.grade,
@@ -127,13 +129,14 @@ def _otherwise(
     notes = (*notes, "otherwise_used")
     needed = ", ".join(names(ruling.required)) or "anything by a method that is allowed"
     private = f"no method offers: {needed}"
+    code = "7.10" if scene.message.facts.requiretls else "7.1"  # RFC 8689 section 4.2.1
     if ruling.otherwise_reject:
         if ruling.otherwise_reject == 2 and _surely_no_way(policy, ruling, scene, standing):
             because = _because(policy, ruling, seen, choice, notes)
-            return Reject(problem=Problem("5.7.1", _NO_WAY, private), because=because)
+            return Reject(problem=Problem(f"5.{code}", _NO_WAY, private), because=because)
         notes = (*notes, "unknown_reject_held")
     because = _because(policy, ruling, seen, choice, notes)
-    problem = Problem("4.7.1", _NO_WAY, private)
+    problem = Problem(f"4.{code}", _NO_WAY, private)
     return Hold(problem=problem, because=because, expires_in=policy.book.hold_expires)
 
 
@@ -187,7 +190,10 @@ def _floor_grades(
     needed = ruling.required if taken.method == "tls" else hop_bits(policy, scene, taken.method)
     if needed & AUTHENTICATED:
         offer = None if choice.hop is None else choice.hop.offer
-        return counted_grades(policy, scene.capability, offer, scene.now)
+        counted = counted_grades(policy, scene.capability, offer, scene.now)
+        if not scene.message.facts.requiretls:
+            return counted
+        return tuple(grade for grade in counted if names_its_hosts(scene.capability, grade))
     return SOME_TLS if taken.method == "tls" or needed & ENCRYPTED else ANY_TLS
 
 

@@ -17,6 +17,7 @@ _NOTES = {
     "released": "a person has lifted the hold verdict",
     "forwarded": "somebody outside wrote it; the connector's `forwarded` says what becomes of such mail",
     "journal_withheld": "no journal copy: `end-to-end` is required and `journal_plain` is not declared",
+    "requiretls_ends_here": "the sender demanded REQUIRETLS; the portal passes nothing on",
     "engine_error": "the policy engine failed; nothing leaves",
 }
 

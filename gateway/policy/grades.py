@@ -100,6 +100,14 @@ def _continuous(policy: Policy, offer: Offer | None, now: datetime) -> bool:
     return offer.mx_unchanged_since is not None and offer.mx_unchanged_since + timedelta(seconds=age) <= now
 
 
+def names_its_hosts(capability: Capability, grade: str) -> bool:
+    """Whether the sender's REQUIRETLS could rest on a connection of this grade (RFC 8689 section 4.2.1).
+
+    The name of the next hop must itself be proved: by signed DNS or our configuration, or by the grade.
+    """
+    return grade != TlsGrade.PKIX or (capability.route is not None and capability.route.secure)
+
+
 def _judge_key(policy: Policy, offer: Offer) -> Worth:
     """A key whose grade does not count may be anybody's: it only keeps passive listeners out."""
     if offer.grade not in KEY_GRADES or offer.scope not in KEY_SCOPES:

@@ -199,6 +199,8 @@ class World:
     def tls_counts(self, grade: str, offer: Offer | None) -> bool:
         if grade not in self.book.tls.authenticate:
             return False
+        if grade == "pkix" and self.facts.requiretls and not (self.known.route and self.known.route.secure):
+            return False
         for seen in self.known.best_seen:
             better = TLS_ORDER.index(seen.grade) < TLS_ORDER.index(grade)
             if better and grade != "pin" and self.now - seen.last_seen <= timedelta(days=30):
@@ -237,4 +239,7 @@ class World:
         """As for the server itself, apart from whether [tls] counts the grade."""
         every_grade = msgspec.structs.replace(self.book.tls, authenticate=("dane", "mta-sts", "pin", "pkix"))
         book = msgspec.structs.replace(self.book, tls=every_grade)
-        return World(book, self.facts, self.known, self.now).tls_counts(grade, offer)
+        facts = msgspec.structs.replace(
+            self.facts, requiretls=False
+        )  # it is about the message, not about a code
+        return World(book, facts, self.known, self.now).tls_counts(grade, offer)

@@ -9,7 +9,7 @@ from gateway.model.decision import Defer, Hold, Reject, Send, Standing
 from gateway.model.problem import Problem
 from gateway.policy import Policy, decide
 from gateway.policy.guarantees import GUARANTEES
-from tests.unit.policy.situations import NOW, capability, decided, facts, policy, required
+from tests.unit.policy.situations import NOW, capability, decided, facts, policy
 
 KEYS = """
 [tls]
@@ -297,22 +297,6 @@ def test_a_key_that_expires_now_is_gone() -> None:
 
     assert isinstance(decided(rules, known=known), Send)
     assert isinstance(decided(rules, known=capability(offers=expired)), Hold)
-
-
-def test_requiretls_asks_for_a_proved_next_hop_whatever_the_policy_says() -> None:
-    rules = requiring(more=WAIVER)
-    asked = facts(requiretls=True)
-
-    assert isinstance(decided(rules, asked, capability("tls:encrypted")), Hold)
-    assert isinstance(decided(rules, asked, capability("tls:encrypted", "smime:pinned")), Hold)
-    assert isinstance(decided(rules, asked, capability("tls:none")), Hold)
-    sent = decided(rules, asked, capability("tls:mta-sts"))
-    assert isinstance(sent, Send)
-    assert required(sent) == {"encrypted", "authenticated"}
-    assert dict(sent.because.required)["authenticated"] == ("requiretls",)
-    by_key = decided(rules, asked, capability("smime:pinned", unknown=("tls",), ago=7200))
-    assert isinstance(by_key, Send)
-    assert [grade.value for grade in by_key.floor.grades] == ["dane", "mta-sts", "pin", "pkix"]
 
 
 def test_a_domain_that_takes_no_mail_is_rejected_and_the_rules_are_still_on_record() -> None:
