@@ -20,6 +20,7 @@ from gateway.audit.leaves import (
     CandidateLeaf,
     CapabilityLeaf,
     Decided,
+    GradeLeaf,
     OfferLeaf,
     PostureLeaf,
     Received,
@@ -175,6 +176,9 @@ def capability_leaf(capability: Capability) -> CapabilityLeaf:
     route = capability.route
     undeliverable = capability.undeliverable
     return CapabilityLeaf(
+        best_seen=tuple(
+            GradeLeaf(grade=one.grade.value, last_seen=one.last_seen) for one in capability.best_seen
+        ),
         dnssec=capability.dnssec,
         hosts=len(route.hosts) if route else 0,
         mx_secure=route is not None and route.secure,

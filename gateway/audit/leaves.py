@@ -93,12 +93,20 @@ class UnknownLeaf(Shape, frozen=True, kw_only=True):
     status: str
 
 
+class GradeLeaf(Shape, frozen=True, kw_only=True):
+    """A better grade that the recipient's domain has shown."""
+
+    grade: str
+    last_seen: datetime
+
+
 class CapabilityLeaf(Shape, frozen=True, kw_only=True):
     """What was known of the recipient. `dnssec`: "validated", or why no answer could count as signed.
 
     `mx_secure`: signed DNS, or the configuration, named the hosts.
     """
 
+    best_seen: tuple[GradeLeaf, ...] = ()
     dnssec: str = ""
     hosts: int = 0
     mx_secure: bool = False

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from gateway.cli.door import load_config
+from gateway.cli.door import ask, load_config
 from gateway.cli.errors import ANSWER_IS_NO, INVALID_INPUT, CommandError
-from gateway.cli.options import DEFAULT_CONFIG, ConfigFile, Json
+from gateway.cli.options import DEFAULT_CONFIG, ConfigFile, Json, Reason
 from gateway.cli.output import moment, out, plain, print_json, print_json_lines, print_table
 
 if TYPE_CHECKING:
@@ -47,6 +47,13 @@ def probe(
     at_once: Annotated[
         int, typer.Option("--at-once", min=1, max=200, help="Domains looked at at once.")
     ] = 20,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss", help="Let TLS count again that is less than what was seen; look at nothing."
+        ),
+    ] = False,
+    reason: Reason = "",
     json: Json = False,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
@@ -61,6 +68,9 @@ def probe(
             INVALID_INPUT, "nothing to look at", hint="sealgate probe example.org, or --file FILE"
         )
     author = _address(sender) if sender else None
+    if accept_loss:
+        _accept_loss(settings, recipients, reason, json=json)
+        return
     how = _How(settings, author, days, at_once, json=json)
     if watch is not None:
         try:
@@ -70,6 +80,30 @@ def probe(
     alone = len(recipients) == 1 and file is None
     proved = asyncio.run(_one(how, recipients[0]) if alone else _many(how, recipients))
     if not proved:
+        raise typer.Exit(ANSWER_IS_NO)
+
+
+def _accept_loss(config: Config, recipients: Sequence[Address], reason: str, *, json: bool) -> None:
+    if not reason.strip():
+        raise CommandError(INVALID_INPUT, "a --reason is needed: it is kept in the audit record")
+    domains = list(dict.fromkeys(one.domain for one in recipients))
+    forgotten = {
+        domain: ask(config, "probe.accept_loss", {"domain": domain, "reason": reason}) for domain in domains
+    }
+    if json:
+        print_json(forgotten)
+    else:
+        rows = [
+            (
+                domain,
+                ", ".join(one["grade"] for one in seen) or "nothing was lost",
+                "accepted" if seen else "-",
+            )
+            for domain, seen in forgotten.items()
+        ]
+        print_table(("domain", "used to show", "loss"), rows, empty="nothing")
+        out.print("\nit counts from the next look on, within five minutes")
+    if not all(forgotten.values()):
         raise typer.Exit(ANSWER_IS_NO)
 
 

@@ -31,7 +31,9 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class Nothing(msgspec.Struct, frozen=True):
-    """There are none, or none that are signed: as if there were no DANE."""
+    """There are none, or none that are signed: as if there were no DANE. `denied`: signed DNS says so."""
+
+    denied: bool = False
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -60,18 +62,19 @@ async def demand(
     bases = await _bases(lookup, host, addresses)
     if isinstance(bases, Problem):
         return Failed(bases)
+    denied = bool(bases)
     for base in bases:
         answer = await lookup.ask(f"_{port}._tcp.{base}", dns.rdatatype.TLSA)
         match answer:
             case Found() if answer.secure:
                 return _published(answer, base, (base, host, *next_hops), mx_secure=mx_secure)
             case Found() | NoData() | NoName():
-                continue
+                denied = denied and not isinstance(answer, Found) and answer.secure
             case Bogus() | Refused() | Silent():
                 return Failed(_trouble(host, answer.detail))
             case _:
                 assert_never(answer)
-    return Nothing()
+    return Nothing(denied=denied)
 
 
 async def _bases(lookup: Lookup, host: str, addresses: Sequence[Answer]) -> tuple[str, ...] | Problem:

@@ -14,12 +14,13 @@ from typing import assert_never
 import msgspec
 
 from gateway.model.address import Address
-from gateway.model.capability import Capability, HostPosture, Offer, ProbeFailure, Route
+from gateway.model.capability import Capability, GradeSeen, HostPosture, Offer, ProbeFailure, Route
 from gateway.model.problem import Problem
-from gateway.model.sts import StsInForce
+from gateway.model.sts import StsInForce, StsMode
 from gateway.model.tls import TlsGrade
 from gateway.probe.cache import BoundedCache
 from gateway.probe.dane import NOT_LEARNED
+from gateway.probe.grades_seen import GradesSeen, lost
 from gateway.probe.key_source import KeySource
 from gateway.probe.memory import Memory, Recollection
 from gateway.probe.mta_sts import NOT_LISTED, NoSts, StsAnswer, StsPolicies, StsUnclear, bind
@@ -55,6 +56,7 @@ class _Domain(msgspec.Struct, frozen=True, kw_only=True):
     undeliverable: Problem | None = None
     dnssec: str = ""
     sts: StsInForce | None = None
+    best_seen: tuple[GradeSeen, ...] = ()
 
 
 class _Keys(msgspec.Struct, frozen=True):
@@ -71,7 +73,8 @@ class Prober:
     """Answers what a recipient can receive. `observe` asks one address of one host for its posture.
 
     `sts` finds MTA-STS policies; without it there are none, and the domains of `unpoliced` are not asked for theirs.
-    `dnssec` says at any moment whether signed answers can be told from others (`DnssecState`).
+    `dnssec` says at any moment whether signed answers can be told from others (`DnssecState`). `told` hears of a domain
+    that shows less than it did, at each look at it.
     """
 
     def __init__(
@@ -85,15 +88,18 @@ class Prober:
         dnssec: Callable[[], str] = str,
         sts: StsPolicies | None = None,
         unpoliced: Collection[str] = (),
+        told: Callable[[str, GradeSeen, TlsGrade], None] | None = None,
     ) -> None:
         self._settings = settings or ProberSettings()
         self._router = router
         self._servers = Servers(observe, self._settings.servers)
         self._recollection = Recollection(memory)
+        self._grades = GradesSeen(memory)
         self._sources = tuple(sources)
         self._dnssec = dnssec
         self._sts = sts
         self._unpoliced = unpoliced
+        self._told = told
         self._domains: BoundedCache[str, _Domain] = BoundedCache(self._settings.remembered)
         self._keys: BoundedCache[Address, _Keys] = BoundedCache(self._settings.remembered)
         self._looking: dict[str, asyncio.Task[_Domain]] = {}
@@ -185,6 +191,8 @@ class Prober:
         unknown = await self._silence(domain, route, postures, now) if best is not TlsGrade.DANE else ()
         if not unknown:
             await self._recollection.works_again("smtp", domain, now)
+        seen = await self._seen_before(domain, routed, policy, best, now)
+        missed = lost(seen, best) if not unknown else None  # a host that is silent may still show it
         unknown += await self._unpublished(domain, policy, best, now)
         facts = _Domain(
             observed_at=now,
@@ -194,14 +202,36 @@ class Prober:
             postures=postures,
             destination=registered_domain(route.hosts[0].name),
             sts=policy if isinstance(policy, StsInForce) else None,
+            best_seen=seen,
         )
         ends = [timedelta(seconds=routed.ttl)]
         if isinstance(policy, StsInForce):
             ends.append(policy.expires_at - now)
         lasts = min(max(min(ends), settings.shortest), settings.longest)
-        if not proves(best):
+        if missed is not None and best is not None:
+            self._tell_loss(domain, missed, best)
+        if missed is not None or not proves(best):
             lasts = min(lasts, settings.servers.weak)
         return facts, min((lasts, *(self._retry_after(failure, now) for failure in unknown)))
+
+    async def _seen_before(
+        self, domain: str, routed: Routed, policy: StsAnswer, best: TlsGrade | None, now: datetime
+    ) -> tuple[GradeSeen, ...]:
+        """What binds us of what this domain used to show. A route of ours is our word, whatever was there before."""
+        if routed.route.source == "static":
+            return ()
+        withdrawn = set()
+        if routed.without_dane:
+            withdrawn.add(TlsGrade.DANE)
+        undone = isinstance(policy, StsInForce) and policy.policy.mode is StsMode.NONE
+        if undone or self._sts is None:
+            withdrawn.add(TlsGrade.MTA_STS)
+        return await self._grades.note(domain, best, withdrawn, now)
+
+    def _tell_loss(self, domain: str, missed: GradeSeen, best: TlsGrade) -> None:
+        blind = missed.grade is TlsGrade.DANE and self._dnssec() != DnssecState.VALIDATED
+        if self._told is not None and not blind:  # that DANE is off is an alarm of its own
+            self._told(domain, missed, best)
 
     async def _unpublished(
         self, domain: str, policy: StsAnswer, best: TlsGrade | None, now: datetime
@@ -306,4 +336,5 @@ def _capability(recipient: Address, domain: _Domain, keys: _Keys) -> Capability:
         undeliverable=domain.undeliverable,
         dnssec=domain.dnssec,
         sts=domain.sts,
+        best_seen=domain.best_seen,
     )

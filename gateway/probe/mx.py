@@ -31,10 +31,11 @@ _NO_TTL = 3600  # seconds, for what does not come from DNS
 
 
 class Routed(msgspec.Struct, frozen=True, kw_only=True):
-    """A way. `ttl` says for how long, in seconds."""
+    """A way. `ttl` says for how long, in seconds; `without_dane`: signed DNS says that no host has TLSA records."""
 
     route: Route
     ttl: int
+    without_dane: bool = False
 
 
 class Nowhere(msgspec.Struct, frozen=True):
@@ -110,7 +111,7 @@ class Router:
             why = found.unclear or f"next hop {host} has no address"
             return Unclear(Problem("4.3.5", "the next hop cannot be found at the moment", why))
         hop = self._on_terms(domain, MxHost(host, 0, found.addresses, port), found)
-        hop, ttl = await self._demanding(hop, found, (), secure=True)
+        hop, ttl, _ = await self._demanding(hop, found, (), secure=True)
         return Routed(route=Route((hop,), "static", secure=True), ttl=ttl)
 
     def _literal(self, domain: str) -> RouteResult:
@@ -159,8 +160,10 @@ class Router:
         hops = await asyncio.gather(
             *(self._demanding(hop, host, names, secure=answer.secure) for hop, host in reachable)
         )
-        ttl = min(answer.ttl, *(host.ttl for host in found), *(ttl for _, ttl in hops))
-        return Routed(route=Route(tuple(hop for hop, _ in hops), "mx", answer.secure), ttl=ttl)
+        ttl = min(answer.ttl, *(host.ttl for host in found), *(ttl for _, ttl, _ in hops))
+        denied = answer.secure and all(denied for _, _, denied in hops)
+        route = Route(tuple(hop for hop, _, _ in hops), "mx", answer.secure)
+        return Routed(route=route, ttl=ttl, without_dane=denied)
 
     async def _implicit(self, domain: str, *, secure: bool) -> RouteResult:
         """Without MX records the domain's own addresses count as its mail server (RFC 5321 section 5.1)."""
@@ -168,8 +171,8 @@ class Router:
         if not found.addresses:
             return _no_host(domain, (found,))
         hop = self._on_terms(domain, MxHost(domain, 0, found.addresses, self._settings.port), found)
-        hop, ttl = await self._demanding(hop, found, (), secure=secure)
-        return Routed(route=Route((hop,), "implicit", secure), ttl=ttl)
+        hop, ttl, denied = await self._demanding(hop, found, (), secure=secure)
+        return Routed(route=Route((hop,), "implicit", secure), ttl=ttl, without_dane=secure and denied)
 
     def _on_terms(self, domain: str, hop: MxHost, found: _Host) -> MxHost:
         """The host with what our configuration lays down for it."""
@@ -178,16 +181,16 @@ class Router:
 
     async def _demanding(
         self, hop: MxHost, found: _Host, names: Sequence[str], *, secure: bool
-    ) -> tuple[MxHost, int]:
-        """The host with what it demands of a connection (DANE), and for how long that counts."""
+    ) -> tuple[MxHost, int, bool]:
+        """The host with what it demands of a connection (DANE), for how long, and whether that is provably nothing."""
         wanted = await demand(self._dns, hop.name, hop.port, found.answers, next_hops=names, mx_secure=secure)
         match wanted:
             case Published():
-                return replace(hop, dane=wanted.dane), min(found.ttl, wanted.ttl)
+                return replace(hop, dane=wanted.dane), min(found.ttl, wanted.ttl), False
             case Failed():
-                return replace(hop, barred=wanted.problem, barred_as=NOT_LEARNED), found.ttl
+                return replace(hop, barred=wanted.problem, barred_as=NOT_LEARNED), found.ttl, False
             case Nothing():
-                return hop, found.ttl
+                return hop, found.ttl, wanted.denied
             case _:
                 assert_never(wanted)
 

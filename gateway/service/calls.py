@@ -43,6 +43,13 @@ class ResumeSender(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     reason: str
 
 
+class AcceptLoss(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose lesser TLS may count again, and why."""
+
+    domain: str
+    reason: str
+
+
 class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     """One errand as `queue list` and `queue show` print it."""
 
@@ -65,7 +72,7 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def queue_calls(operations: Operations) -> dict[str, Call]:
-    """The calls about the queue."""
+    """The calls about the queue, and about what is remembered of the recipients' domains."""
 
     async def list_queue(arguments: Arguments, _: Actor) -> list[QueueRow]:
         asked = understood(arguments, ListQueue)
@@ -84,10 +91,22 @@ def queue_calls(operations: Operations) -> dict[str, Call]:
         sender = _counted_as(asked.sender)
         return {"sender": sender, "done": await operations.resume(sender, actor, asked.reason)}
 
+    async def accept_loss(arguments: Arguments, actor: Actor) -> object:
+        asked = understood(arguments, AcceptLoss)
+        if not asked.reason.strip():
+            raise ControlRefused(_NO_REASON)
+        return await operations.accept_loss(asked.domain, actor, asked.reason)
+
     async def counts(_: Arguments, __: Actor) -> object:
         return await operations.counts()
 
-    return {"queue.list": list_queue, "queue.move": move, "queue.counts": counts, "queue.resume": resume}
+    return {
+        "queue.list": list_queue,
+        "queue.move": move,
+        "queue.counts": counts,
+        "queue.resume": resume,
+        "probe.accept_loss": accept_loss,
+    }
 
 
 def simple(call: Callable[[], Awaitable[object]]) -> Call:

@@ -14,9 +14,11 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.audit.leaves import Actor
+from gateway.model.capability import GradeSeen
 from gateway.model.decision import Standing
 from gateway.model.problem import Problem
 from gateway.model.progress import Progress, State, Work
+from gateway.probe.grades_seen import GradesSeen
 from gateway.service import suspension
 from gateway.service.ledger import Books
 from gateway.store.contract import Counts, EntryFilter, LeaseLost, QueueEntry, Store
@@ -79,6 +81,14 @@ class Operations:
             return False
         await self._books.acted("resume", actor, f"{sender}: {reason}")
         return True
+
+    async def accept_loss(self, domain: str, actor: Actor, reason: str) -> tuple[GradeSeen, ...]:
+        """Let lesser TLS of this domain count again; gives what it used to show, nothing where that is not known."""
+        seen = await GradesSeen(self._store).forget(domain, self._now())
+        if seen:
+            grades = ", ".join(one.grade.value for one in seen)
+            await self._books.acted("accept-loss", actor, f"{domain} ({grades}): {reason}")
+        return seen
 
     async def _move(self, errand: str, action: Action, actor: Actor, reason: str) -> Moved:
         now = self._now()

@@ -34,6 +34,7 @@ from gateway.service.day_counts import DayCounts
 from gateway.service.dkim import Dkim, KeysUnusable
 from gateway.service.dkim_calls import dkim_calls
 from gateway.service.dnssec import DnssecLog
+from gateway.service.downgrade import alarm_of_loss
 from gateway.service.heart import Heart
 from gateway.service.intake import StoreIntake
 from gateway.service.ledger import Books
@@ -193,7 +194,7 @@ class Traffic:
         lookup = wiring.name_servers(config, DnssecLog(self._alarms))
         looks = revocation(config, lookup)
         connections = wiring.pool(config, looks)
-        prober = wiring.prober(config, policies, store, lookup, looks=looks)
+        prober = wiring.prober(config, policies, store, lookup, looks=looks, told=alarm_of_loss(self._alarms))
         counts = self._count()
         carrier = wiring.courier(config, connections, now, dkim.signer.sign)
         worker = Worker(

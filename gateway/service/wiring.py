@@ -27,12 +27,13 @@ from gateway.deliver.pool import Hop, Limits, Pool
 from gateway.deliver.retry import Schedule
 from gateway.journey import Ledger, Stages
 from gateway.model.address import Address
-from gateway.model.capability import Capability, HostPosture, MxHost
+from gateway.model.capability import Capability, GradeSeen, HostPosture, MxHost
 from gateway.model.decision import Decision, Defer, Send, Standing
 from gateway.model.delivery import ProtectedMessage
 from gateway.model.envelope import Envelope, Errand
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
+from gateway.model.tls import TlsGrade
 from gateway.net.http import HttpClient
 from gateway.net.revocation import Revocation
 from gateway.net.second_try import connect_or_again
@@ -183,8 +184,9 @@ def prober(
     lookup: Dns,
     settings: ProberSettings | None = None,
     looks: Revocation | None = None,
+    told: Callable[[str, GradeSeen, TlsGrade], None] | None = None,
 ) -> Prober:
-    """Finds out what recipients can receive, within the TLS limits of the policy in force."""
+    """Finds out what recipients can receive within the policy's TLS limits; `told` hears who shows less than before."""
     routes = RouteSettings(
         port=config.delivery.port,
         fixed={route.domain: (route.next_hop.host, route.next_hop.port) for route in config.delivery.route},
@@ -217,6 +219,7 @@ def prober(
         settings=settings,
         dnssec=lambda: lookup.standing.state.value,
         sts=sts,
+        told=told,
         unpoliced=routes.fixed.keys(),
     )
 

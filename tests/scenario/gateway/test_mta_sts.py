@@ -20,11 +20,13 @@ from gateway.demo.cast import SERVERS, ZONES, ServerPlan
 from gateway.demo.internet import Internet, open_internet
 from gateway.demo.stage import set_stage
 from gateway.demo.zones import Signing, ZoneSource
+from gateway.model.alarm import AlarmKind
+from gateway.service.alerts.alarms import Alarms
 from gateway.service.setup import make_keys
 from tests.fakes.web_server import Page, WebServer, page, web_server
 from tests.scenario.gateway.conftest import World, letter
 
-_NAMES = ("listed", "unlisted", "testing", "misnamed", "notls", "daned", "mute", "kept", "swapped")
+_NAMES = ("listed", "unlisted", "testing", "misnamed", "notls", "daned", "mute", "kept", "swapped", "fading")
 _MX = {name: f"127.53.0.{place}" for place, name in enumerate(_NAMES, 80)}
 _WEB = {name: f"127.53.0.{place}" for place, name in enumerate(_NAMES, 100)}
 _EVIL = "127.53.0.79"
@@ -59,8 +61,8 @@ def _zone(name: str) -> ZoneSource:
 DOMAINS = (*map(_zone, _NAMES), ZoneSource("evil.example", (f"mx A {_EVIL}",)))
 
 
-def _policy(mode: str, mx: str) -> dict[str, Page]:
-    text = f"version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: 604800\r\n"
+def _policy(mode: str, mx: str, age: int = 604800) -> dict[str, Page]:
+    text = f"version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: {age}\r\n"
     return {"/.well-known/mta-sts.txt": page(text.encode())}
 
 
@@ -69,6 +71,7 @@ _POLICIES = {
     "testing": _policy("testing", "mx.elsewhere.example"),
     "daned": _policy("enforce", "mx.elsewhere.example"),
     "mute": {},
+    "fading": _policy("enforce", "mx.fading.example", age=1),
 }
 
 
@@ -237,6 +240,38 @@ async def test_a_kept_policy_binds_after_a_restart_in_which_everything_else_was_
 
     assert decision["body"]["capability"]["sts"]["id"] == "1"
     assert not _received(world, "evil")
+
+
+async def test_a_better_grade_is_missed_when_it_is_gone_until_an_admin_accepts_the_loss(
+    world: StsWorld,
+) -> None:
+    """The policy has run out, the forger keeps its successor away: what is left is a good certificate."""
+    await world.arrived(await _sent(world, "fading"))
+    await world.stop()
+    _forge(world.internet, "fading.example")
+    await world.start()
+    recipient = "ben@fading.example"
+    await world.submit(letter(recipient), recipient)
+    held = await world.entry(recipient, "held")
+    decision = (await world.story(recipient, "decision.made"))[
+        -1
+    ]  # before it, the policy may not have run out
+    (tls,) = [one for one in decision["body"]["candidates"] if one["method"] == "tls"]
+
+    (best,) = decision["body"]["capability"]["best_seen"]
+    assert best["grade"] == "mta-sts"
+    assert (tls["grade"], tls["lacks"]) == ("pkix", ["authenticated"])
+    assert not _received(world, "evil")
+    alarms = Alarms(world.config.run_directory, "test", lambda: datetime.now(UTC)).standing()
+    assert [alarm.key for alarm in alarms if alarm.kind is AlarmKind.DRIFT] == ["fading.example"]
+
+    seen = await world.ask("probe.accept_loss", domain="fading.example", reason="they told us by phone")
+    assert [one["grade"] for one in seen] == ["mta-sts"]
+    await world.stop()
+    await world.start()  # at once, where a gateway that runs on takes some minutes
+    await world.ask("queue.move", errands=[held["errand"]], action="retry", reason="loss accepted")
+    (reception,) = await world.arrived(recipient)
+    assert reception.server == "mx.evil.example"
 
 
 def _forge(internet: Internet, origin: str) -> None:
