@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from gateway.cli import audit, check, demo, dkim, init, policy, probe, queue, run, send, trace
+from gateway.cli import audit, check, demo, dkim, init, policy, probe, queue, run, send, stats, trace
 from gateway.cli.errors import COULD_NOT_RUN, INVALID_INPUT, CommandError
 from gateway.cli.output import complain
 
@@ -28,6 +28,7 @@ app.add_typer(policy.app, name="policy")
 app.command("probe")(probe.probe)
 app.add_typer(queue.app, name="queue")
 app.command("trace")(trace.trace)
+app.command("stats")(stats.stats)
 app.add_typer(dkim.app, name="dkim")
 app.add_typer(audit.app, name="audit")
 

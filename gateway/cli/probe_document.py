@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 
 from gateway.model.capability import Capability, HostPosture, MxHost
 from gateway.model.problem import Problem
+from gateway.model.sts import StsInForce, StsMode
 from gateway.model.tls import TlsGrade, TlsSession
 from gateway.policy.explain import explain_data
 from gateway.probe.findings import Contacts, Finding
@@ -23,9 +24,9 @@ SCHEMA = 1
 
 
 class Voucher(msgspec.Struct, frozen=True):
-    """Who vouches for a server, and by what: a TLSA record, a pinned key, an authority's name."""
+    """Who vouches for a server, and by what: a TLSA record, a policy's mode, a pinned key, an authority's name."""
 
-    by: Literal["dane", "pin", "authority"]
+    by: Literal["dane", "mta-sts", "pin", "authority"]
     what: str
 
 
@@ -63,7 +64,8 @@ class AddressSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 class HostSeen(msgspec.Struct, frozen=True, kw_only=True):
     """One MX host with what its owner published about it; `tlsa` are the records as zone files have them, `terms` the
-    settings of ours that bind it."""
+    settings of ours that bind it; `listed`: an MTA-STS policy that is enforced names it.
+    """
 
     name: str
     preference: int
@@ -71,8 +73,23 @@ class HostSeen(msgspec.Struct, frozen=True, kw_only=True):
     tlsa: tuple[str, ...]
     tlsa_base: str | None
     terms: str | None
+    listed: bool
     barred: Problem | None
+    barred_as: str | None
     addresses: tuple[AddressSeen, ...]
+
+
+class StsSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The domain's MTA-STS policy (RFC 8461). `stale` says why it could not be refreshed, in a word of RFC 8460."""
+
+    mode: StsMode
+    mx: tuple[str, ...]
+    max_age: int
+    id: str
+    fetched_at: datetime
+    expires_at: datetime
+    stale: str | None
+    text: str
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +101,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     observed_at: datetime
     grade: TlsGrade | None
     dnssec: DnssecStanding
+    mta_sts: StsSeen | None
     route: str | None
     route_signed: bool
     hosts: tuple[HostSeen, ...]
@@ -106,6 +124,7 @@ def document(seen: Seen) -> Document:
         observed_at=capability.observed_at,
         grade=best_grade(capability.postures),
         dnssec=seen.dnssec,
+        mta_sts=_sts(capability.sts) if capability.sts is not None else None,
         route=route.source if route is not None else None,
         route_signed=route is not None and route.secure,
         hosts=tuple(_host(host, capability) for host in (route.hosts if route is not None else ())),
@@ -118,6 +137,19 @@ def document(seen: Seen) -> Document:
     )
 
 
+def _sts(sts: StsInForce) -> StsSeen:
+    return StsSeen(
+        mode=sts.policy.mode,
+        mx=sts.policy.mx,
+        max_age=sts.policy.max_age,
+        id=sts.id,
+        fetched_at=sts.fetched_at,
+        expires_at=sts.expires_at,
+        stale=sts.stale,
+        text=sts.text.decode("utf-8", "replace"),
+    )
+
+
 def _host(host: MxHost, capability: Capability) -> HostSeen:
     return HostSeen(
         name=host.name,
@@ -126,7 +158,9 @@ def _host(host: MxHost, capability: Capability) -> HostSeen:
         tlsa=tuple(map(presentation, host.dane.records)) if host.dane is not None else (),
         tlsa_base=host.dane.base if host.dane is not None else None,
         terms=host.terms.source if host.terms is not None else None,
+        listed=host.sts,
         barred=host.barred,
+        barred_as=host.barred_as,
         addresses=tuple(_address(one) for one in capability.postures if one.host == host.name),
     )
 
@@ -168,6 +202,8 @@ def vouchers(session: TlsSession) -> tuple[Voucher, ...]:
     found: list[Voucher] = []
     if session.dane is not None and session.dane.matched is not None:
         found.append(Voucher("dane", f"TLSA {presentation(session.dane.matched)}"))
+    if session.sts and session.names_its_host:
+        found.append(Voucher("mta-sts", "the policy that the domain enforces lists this host"))
     if session.terms is not None and session.terms.matched is not None:
         found.append(Voucher("pin", f"sha256:{session.terms.matched.hex()} ({session.terms.terms.source})"))
     if session.trusted and session.name_matched is not None:

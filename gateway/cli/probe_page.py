@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.output import moment, out, plain
-from gateway.cli.probe_document import AddressSeen, Document, HostSeen, Tls
+from gateway.cli.probe_document import AddressSeen, Document, HostSeen, StsSeen, Tls
+from gateway.model.sts import StsMode
 from gateway.model.tls import TlsGrade
 from gateway.policy.explain import explain_lines, headline
 from gateway.probe.findings import Finding, detail
@@ -47,6 +48,8 @@ def show_page(page: Document, seen: Seen) -> None:
     if page.undeliverable is not None:
         _line("mail", f"[red]takes none[/red]: {plain(page.undeliverable.public)}")
     _line("DNS", _dns(page))
+    if page.mta_sts is not None:
+        _line("MTA-STS", _sts(page.mta_sts))
     for host in page.hosts:
         _show_host(host)
     _show_decision(page, seen)
@@ -74,6 +77,14 @@ def _dns(page: Document) -> str:
     )
 
 
+def _sts(sts: StsSeen) -> str:
+    until = moment(sts.expires_at)[:16]
+    stale = f", [yellow]could not be refreshed[/yellow] ({sts.stale})" if sts.stale else ""
+    style = "green" if sts.mode is StsMode.ENFORCE else "yellow"
+    hosts = plain(", ".join(sts.mx)) or "no host"
+    return f"[{style}]{sts.mode}[/{style}]: {hosts}; id {plain(sts.id)}, kept until {until}{stale}"
+
+
 def _show_host(host: HostSeen) -> None:
     out.print()
     out.print(f"[bold]{plain(host.name)}[/bold]  preference {host.preference}, port {host.port}")
@@ -82,7 +93,11 @@ def _show_host(host: HostSeen) -> None:
     if host.terms is not None:
         _line("terms", f"you laid down {plain(host.terms)} (docs/tls.md)")
     if host.barred is not None:
-        _line("DANE", f"[red]unknown, so nothing may go there[/red]: {plain(host.barred.private)}")
+        _line(
+            "barred", f"[red]nothing may go there[/red]: {plain(host.barred.private or host.barred.public)}"
+        )
+    if host.listed:
+        _line("MTA-STS", "the policy lists this host")
     for address in host.addresses:
         _show_address(host, address)
 

@@ -130,6 +130,8 @@ class Alerts(Section):
     """Per cent of room (and of files) left on the disks of queue and audit log."""
     certificate: Duration = timedelta(days=21)
     """Before the certificate of a listener expires."""
+    partner_certificate: Duration = timedelta(days=14)
+    """Before the certificate of a recipients' mail server expires, where it is what proves the server."""
     mail: AlertMail = AlertMail()
     webhook: AlertWebhook = AlertWebhook()
     syslog: AlertSyslog = AlertSyslog()

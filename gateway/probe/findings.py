@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.model.capability import Capability, HostPosture, MxHost
 from gateway.model.problem import Problem
+from gateway.model.sts import StsInForce, StsMode
 from gateway.model.tls import DaneProof, TlsGrade
 from gateway.probe.providers import registered_domain
 from gateway.probe.servers import best_grade, proves
@@ -123,7 +124,29 @@ def _all(capability: Capability, now: datetime, days: int) -> Iterator[Finding]:
     names = {host.name for host in barred}
     postures = [posture for posture in capability.postures if posture.host not in names]
     yield from _of_servers(postures, now, days, any_works=proves(best_grade(capability.postures)))
+    if capability.sts is not None:
+        yield from _of_policy(domain, capability.sts)
     yield from _of_names(capability)
+
+
+def _of_policy(domain: str, sts: StsInForce) -> Iterator[Finding]:
+    if sts.stale is not None:
+        yield Finding(
+            severity="soon",
+            side="theirs",
+            where=domain,
+            text=f"its MTA-STS policy could not be refreshed; it is kept until {sts.expires_at:%Y-%m-%d %H:%M} UTC",
+            remedy="serve the policy at its well-known address, with a certificate for the name mta-sts.DOMAIN",
+            result=sts.stale,
+        )
+    if sts.policy.mode is StsMode.TESTING:
+        yield Finding(
+            severity="note",
+            side="theirs",
+            where=domain,
+            text="its MTA-STS policy is only being tested: it proves nothing",
+            remedy="set `mode: enforce` and a new id once reports show no failures",
+        )
 
 
 def _of_servers(
@@ -207,8 +230,18 @@ def _of_names(capability: Capability) -> Iterator[Finding]:
 
 
 def _barred(host: MxHost) -> Finding:
+    assert host.barred is not None
+    if host.barred_as not in {None, "dnssec-invalid"}:
+        return Finding(
+            severity="wrong",
+            side="theirs",
+            where=host.name,
+            text=f"{host.barred.public}: nothing may go there",
+            remedy="list every MX host in the MTA-STS policy, or take it out of the MX records",
+            result=host.barred_as,
+        )
     text, remedy = _MEANINGS["dnssec-invalid"]
-    detail = host.barred.private if host.barred is not None else ""
+    detail = host.barred.private
     return Finding(
         severity="wrong",
         side="theirs",

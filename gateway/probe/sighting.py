@@ -39,6 +39,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     secure: bool
     hosts: tuple[HostSighting, ...] = ()
     undeliverable: str | None = None  # enhanced status code
+    sts: str | None = None  # mode and id of the MTA-STS policy
     unknown: tuple[str, ...] = ()  # sources that gave no answer
 
 
@@ -73,6 +74,7 @@ def sighting(capability: Capability) -> Sighting:
             for host in hosts
         ),
         undeliverable=capability.undeliverable.status if capability.undeliverable is not None else None,
+        sts=f"{capability.sts.policy.mode} {capability.sts.id}" if capability.sts is not None else None,
         unknown=tuple(failure.source for failure in capability.unknown),
     )
 
@@ -117,6 +119,14 @@ def _differences(before: Sighting, after: Sighting) -> Iterator[Change]:
     if before.hosts and before.secure != after.secure:
         effect = "gained" if after.secure else "lost"
         yield Change(effect, domain, "signed DNS", _signed(before), _signed(after))
+    if before.sts != after.sts and "mta-sts" not in after.unknown:
+        yield Change(
+            _effect(before.sts, after.sts),
+            domain,
+            "MTA-STS policy",
+            before.sts or "none",
+            after.sts or "none",
+        )
     old, new = ({host.name: host for host in one.hosts} for one in (before, after))
     if old and set(old) != set(new):
         yield Change("changed", domain, "mail servers", ", ".join(old), ", ".join(new) or "none")
@@ -128,10 +138,13 @@ def _differences(before: Sighting, after: Sighting) -> Iterator[Change]:
 def _host_differences(before: HostSighting, after: HostSighting) -> Iterator[Change]:
     yield from _graded(after.name, before.grade, after.grade)
     if before.tlsa != after.tlsa:
-        effect: Literal["lost", "changed", "gained"] = "changed"
-        if not (before.tlsa and after.tlsa):
-            effect = "gained" if after.tlsa else "lost"
-        yield Change(effect, after.name, "DANE records", _listed(before.tlsa), _listed(after.tlsa))
+        yield Change(
+            _effect(before.tlsa, after.tlsa),
+            after.name,
+            "DANE records",
+            _listed(before.tlsa),
+            _listed(after.tlsa),
+        )
     if before.certificate and after.certificate and before.certificate != after.certificate:
         was, now = (f"{one.issuer}, until {_day(one.expires)}" for one in (before, after))
         what = "certificate" if before.issuer == after.issuer else "certificate and its issuer"
@@ -142,6 +155,12 @@ def _graded(where: str, before: TlsGrade | None, after: TlsGrade | None) -> Iter
     if before is not None and after is not None and before is not after:
         effect: Literal["lost", "gained"] = "lost" if _RANK[after] < _RANK[before] else "gained"
         yield Change(effect, where, "grade", before.value, after.value)
+
+
+def _effect(before: object, after: object) -> Literal["lost", "changed", "gained"]:
+    if before and after:
+        return "changed"
+    return "gained" if after else "lost"
 
 
 def _signed(one: Sighting) -> str:

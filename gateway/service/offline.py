@@ -9,10 +9,13 @@ from gateway.config import Config
 from gateway.service.calls import queue_calls
 from gateway.service.clock import entropy, now
 from gateway.service.control import Call
+from gateway.service.day_counts import DayCounts
 from gateway.service.dkim_calls import dkim_calls
+from gateway.service.figures import figure_calls
 from gateway.service.ledger import Books
 from gateway.service.operations import Operations
 from gateway.service.rootkeys import queue_key, vault_key
+from gateway.service.sightings import Sightings
 from gateway.service.stories import story_calls
 from gateway.service.wiring import notice_settings, recorder, schedule
 from gateway.store.sqlite.opening import open_store
@@ -38,6 +41,9 @@ async def opened(config: Config) -> AsyncIterator[Mapping[str, Call]]:
         yield {
             **queue_calls(operations),
             **story_calls(config.audit_directory, store, vault),
+            **figure_calls(
+                DayCounts(store, now), Sightings(store, None, config.alerts.partner_certificate, now)
+            ),
             **dkim_calls(store, writes, now),
         }
     finally:

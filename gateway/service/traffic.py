@@ -35,9 +35,11 @@ from gateway.service.dkim import Dkim, KeysUnusable
 from gateway.service.dkim_calls import dkim_calls
 from gateway.service.dnssec import DnssecLog
 from gateway.service.downgrade import alarm_of_loss
+from gateway.service.figures import figure_calls
 from gateway.service.heart import Heart
 from gateway.service.intake import StoreIntake
 from gateway.service.ledger import Books
+from gateway.service.mail_counts import CountingLedger
 from gateway.service.operations import Operations
 from gateway.service.policies import PolicyInForce
 from gateway.service.provider_ranges import ProviderRanges, wanted
@@ -49,6 +51,7 @@ from gateway.service.rootkeys import public_vault_key, vault_key
 from gateway.service.running import RunningMark
 from gateway.service.sealing import SealerWatch
 from gateway.service.session_counts import SessionCounts
+from gateway.service.sightings import Sightings
 from gateway.service.stories import story_calls
 from gateway.service.suspension import Suspensions
 from gateway.service.trust import revocation
@@ -99,6 +102,8 @@ class Traffic:
         self._watch = watch
         self._owner = owner
         self._incidents: Counter[str] = Counter()
+        self._counts = DayCounts(store, now)
+        self._sightings = Sightings(store, alarms, config.alerts.partner_certificate, now)
         self._worker: Worker | None = None
         self.listeners: list[Listener] = []
         self._ranges = ProviderRanges(config.run_directory, wanted(config), self._ranges_changed)
@@ -125,6 +130,7 @@ class Traffic:
                     **queue_calls(operations),
                     **story_calls(config.audit_directory, self._store, vault),
                     **dkim_calls(self._store, recorder, now),
+                    **figure_calls(self._counts, self._sightings),
                 }
             self._keep_watch(policies, recorder)
         if Role.INGRESS in roles:
@@ -195,11 +201,12 @@ class Traffic:
         looks = revocation(config, lookup)
         connections = wiring.pool(config, looks)
         prober = wiring.prober(config, policies, store, lookup, looks=looks, told=alarm_of_loss(self._alarms))
-        counts = self._count()
+        self._count()
         carrier = wiring.courier(config, connections, now, dkim.signer.sign)
+        ledger = CountingLedger(books, self._counts, self._sightings)
         worker = Worker(
             store,
-            wiring.stages(config, store, policies, prober, carrier, books, now, SessionCounts(counts)),
+            wiring.stages(config, store, policies, prober, carrier, ledger, now, SessionCounts(self._counts)),
             now=now,
             setback=books.setback,
             expired=books.hold_expired,
@@ -221,7 +228,7 @@ class Traffic:
 
         self._owner.on_stop("worker", end)
         if config.tlsrpt.enabled:
-            reports = reporter(config, store, counts, recorder, lookup, now=now, changed=worker.wake)
+            reports = reporter(config, store, self._counts, recorder, lookup, now=now, changed=worker.wake)
             reports.start()
             self._owner.on_stop("TLS reports", reports.close)
         return worker
@@ -235,11 +242,9 @@ class Traffic:
             watching = watchfulness.keep_watch(config, alarms, store, policies, self._watch)
             self._owner.on_stop("watches", ending(watching))
 
-    def _count(self) -> DayCounts:
-        counts = DayCounts(self._store, now)
-        counts.start()
-        self._owner.on_stop("counts", counts.close)
-        return counts
+    def _count(self) -> None:
+        self._counts.start()
+        self._owner.on_stop("counts", self._counts.close)
 
     async def _open_listeners(self, recorder: Recorder) -> None:
         config = self._config

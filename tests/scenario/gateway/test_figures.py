@@ -1,0 +1,77 @@
+"""What became of mail is counted, and what destinations lose is noticed: as an operator asks for both."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.demo.ca import CertificateKind, kept_key
+from tests.scenario.gateway.conftest import World, letter
+
+
+async def figures(world: World) -> dict[tuple[str, str, str], int]:
+    rows = await world.ask("stats", days=2)
+    return {(row["what"], row["domain"], row["grade"] or row["reason"]): row["count"] for row in rows}
+
+
+async def test_copies_are_counted_by_what_became_of_them(world: World) -> None:
+    for recipient in ("ann@good.example", "lab@good.example", "vera@dane.example"):
+        await world.submit(letter(recipient), recipient)
+        await world.arrived(recipient)
+    await world.submit(letter("ben@selfsigned.example"), "ben@selfsigned.example")
+    await world.entry("ben@selfsigned.example", "held")
+
+    async def counted() -> dict[tuple[str, str, str], int] | None:
+        found = await figures(world)
+        return found if sum(found.values()) == 4 else None
+
+    assert await world.until(counted) == {
+        ("delivered", "good.example", "pkix"): 2,
+        ("delivered", "dane.example", "dane"): 1,
+        (
+            "held",
+            "selfsigned.example",
+            "this recipient cannot be reached with the protection required",
+        ): 1,
+    }
+    assert {row["domain"] for row in await world.ask("stats", days=1, domain="dane.example")} == {
+        "dane.example"
+    }
+
+
+async def test_figures_survive_a_restart(world: World) -> None:
+    await world.submit(letter("ann@good.example"), "ann@good.example")
+    await world.arrived("ann@good.example")
+    await world.until(lambda: figures(world))
+    await world.stop()
+    await world.start()
+
+    assert await figures(world) == {("delivered", "good.example", "pkix"): 1}
+
+
+async def test_what_a_destination_lost_is_told(world: World) -> None:
+    """Between two starts, so that the gateway looks again, a server changes to a certificate of its own making."""
+    recipient, host = "hana@greylist.example", "mx.greylist.example"
+    await world.submit(letter(recipient), recipient)
+    await world.arrived(recipient)
+    await world.until(lambda: figures(world))
+    assert await world.ask("stats.drift", days=2) == []
+    await world.stop()
+
+    home = world.internet.folder
+    chain = world.internet.authority.issue(
+        host, CertificateKind.SELF_SIGNED, kept_key(home / f"{host}.key"), datetime.now(UTC)
+    )
+    (home / "other.pem").write_bytes(chain)
+    world.internet.contexts[host].load_cert_chain(home / "other.pem", home / f"{host}.key")
+    await world.start()
+    await world.submit(letter(recipient), recipient)
+
+    async def drifted() -> Any:
+        return await world.ask("stats.drift", days=2)
+
+    [row] = await world.until(drifted)
+    told = [(change["effect"], change["where"], change["what"]) for change in row["changes"]]
+    assert row["domain"] == "greylist.example"
+    assert told[:2] == [("lost", "greylist.example", "grade"), ("lost", host, "grade")]
+    assert told[2:] == [("changed", host, "certificate and its issuer")]
