@@ -16,6 +16,7 @@ class AlarmKind(StrEnum):
     CERTIFICATE = "certificate"  # one of our own expires
     AUDIT = "audit"  # the log is halted, silent or late: no mail is taken
     DNSSEC = "dnssec"  # no name server proves that it validates, so DANE is off
+    DKIM = "dkim"  # a key signs that the DNS does not show: receivers see no signature
     DRIFT = "drift"  # a recipient's domain shows less than it did
     NOTICE_BOUNCED = "notice-bounced"  # a sender could not be told
     SENDER_HELD = "sender-held"  # a mailbox sends so much that it is held

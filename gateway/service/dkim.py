@@ -12,8 +12,10 @@ from gateway.audit.leaves import KeyChanged
 from gateway.audit.recorder import Recorder
 from gateway.config import Config
 from gateway.deliver.dkim import Signer
+from gateway.model.alarm import AlarmKind
 from gateway.probe.dkim import published
 from gateway.probe.dns import Lookup
+from gateway.service.alerts.alarms import Alarms
 from gateway.service.dkim_files import DkimKey, Found, KeyFault, read_keys
 from gateway.service.dkim_keys import InUse, Keyring
 from gateway.store.contract import Store
@@ -40,6 +42,7 @@ class Dkim:
         store: Store,
         recorder: Recorder,
         lookup: Lookup,
+        alarms: Alarms,
         *,
         now: Callable[[], datetime],
         records: bool,
@@ -50,7 +53,8 @@ class Dkim:
         self._lookup = lookup
         self._now = now
         self._records = records
-        self._keyring = Keyring(self._look, self._in_use)
+        self._alarms = alarms
+        self._keyring = Keyring(self._look, self._in_use, self._unseen)
         self.signer = Signer(self._keyring, clock=now, lifetime=config.dkim.lifetime)
         self.load()
 
@@ -66,6 +70,15 @@ class Dkim:
 
     async def _look(self, key: DkimKey) -> Standing:
         return await published(self._lookup, key.record.name, key.kind, key.public)
+
+    def _unseen(self, domain: str, fault: str) -> None:
+        if not self._records:
+            return
+        if fault:
+            text = f"mail of {domain} is signed with a key that receivers cannot find: {fault}"
+            self._alarms.alarm(AlarmKind.DKIM, domain, text, "publish what `sealgate dkim records` prints")
+        else:
+            self._alarms.over(AlarmKind.DKIM, domain)
 
     async def _in_use(self, used: InUse) -> None:
         """One record for each key that begins to sign, not for each start of the gateway."""

@@ -49,15 +49,19 @@ def choose(keys: Sequence[DkimKey], standings: Standings) -> tuple[DkimKey, ...]
 
 class Keyring:
     """Fulfils `gateway.deliver.dkim.Keyring`. `look` asks the DNS about one key; `told` hears of keys that begin to
-    sign, and is asked again later where it raises StoreUnavailable."""
+    sign, and is asked again later where it raises StoreUnavailable; `unseen` hears of each domain, whenever that
+    changes, why signatures of it are worth nothing (empty: they are)."""
 
     def __init__(
         self,
         look: Callable[[DkimKey], Awaitable[Standing]],
         told: Callable[[InUse], Awaitable[None]],
+        unseen: Callable[[str, str], None],
     ) -> None:
         self._look = look
         self._told = told
+        self._unseen = unseen
+        self._faults: dict[str, str] = {}
         self._keys: dict[str, tuple[DkimKey, ...]] = {}
         self._required: frozenset[str] = frozenset()
         self._standings: dict[DkimKey, Standing] = {}
@@ -117,13 +121,25 @@ class Keyring:
                     "looked for a DKIM key in the DNS", record=key.record.name, found=why_not(seen) or "yes"
                 )
         settled = True
-        for keys in tuple(self._keys.values()):
+        for domain, keys in tuple(self._keys.items()):
             chosen = choose(keys, self._standings)
+            self._judge(domain, chosen)
             settled = settled and not waited_for(keys, chosen, self._standings)
             for key in chosen:
                 settled = await self._tell(key) and settled
             self._signing -= set(keys) - set(chosen)
         return settled
+
+    def _judge(self, domain: str, chosen: Sequence[DkimKey]) -> None:
+        fault = "; ".join(
+            f"{key.record.name}: {why_not(self._standings[key])}"
+            for key in chosen
+            if isinstance(self._standings[key], Missing | Differs)
+        )
+        unlearned = any(isinstance(self._standings[key], Unlearned) for key in chosen)
+        if fault != self._faults.get(domain) and (fault or not unlearned):
+            self._faults[domain] = fault
+            self._unseen(domain, fault)
 
     async def _tell(self, key: DkimKey) -> bool:
         if key in self._signing:

@@ -177,7 +177,15 @@ class Traffic:
     def _dkim(self, recorder: Recorder) -> Dkim:
         lookup = wiring.name_servers(self._config, None)
         try:
-            dkim = Dkim(self._config, self._store, recorder, lookup, now=now, records=self._process.leads)
+            dkim = Dkim(
+                self._config,
+                self._store,
+                recorder,
+                lookup,
+                self._alarms,
+                now=now,
+                records=self._process.leads,
+            )
         except KeysUnusable as error:
             raise CannotStart(str(error), "`sealgate check` looks at every key") from error
         watching = dkim.watch()

@@ -28,6 +28,7 @@ _TITLES = {
     "certificate": "a certificate of ours expires",
     "audit": "the audit log",
     "dnssec": "DNSSEC is not validated",
+    "dkim": "a DKIM key is not published",
     "drift": "a domain shows less protection than before",
     "notice-bounced": "a sender could not be told",
     "sender-held": "a mailbox is held",

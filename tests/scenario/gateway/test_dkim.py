@@ -94,6 +94,19 @@ async def test_a_new_key_waits_for_its_record_and_the_audit_log_says_which_signs
     assert not verify(world.config.audit_directory).findings
 
 
+async def test_a_key_that_nobody_can_find_signs_and_raises_an_alarm(
+    quiet_world: World, tmp_path: Path
+) -> None:
+    (key,) = made_keys(tmp_path / "keys" / "dkim", RSA)
+    await quiet_world.start()
+    await quiet_world.submit(letter("ann@good.example"), "ann@good.example")
+    (reception,) = await quiet_world.arrived("ann@good.example")
+    assert selectors(reception.content) == [key.selector]
+    raised = [file.read_text() for file in quiet_world.config.run_directory.glob("alarm-*.json")]
+    assert any(f"{key.record.name}: there is no such record" in text for text in raised)
+    await quiet_world.stop()
+
+
 async def test_a_required_key_that_is_not_there_keeps_the_gateway_from_starting(
     quiet_world: World, tmp_path: Path
 ) -> None:

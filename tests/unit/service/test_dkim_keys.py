@@ -70,7 +70,8 @@ class World:
         self.told: list[InUse] = []
         self.refuses = 0
         self.rounds = asyncio.Semaphore(0)
-        self.ring = Keyring(self.look, self.hear)
+        self.faults: list[tuple[str, str]] = []
+        self.ring = Keyring(self.look, self.hear, lambda *fault: self.faults.append(fault))
         self.ring.use(Found({DOMAIN: tuple(self.seen)}, ()), ())
 
     async def look(self, key: DkimKey) -> Standing:
@@ -109,6 +110,21 @@ async def test_a_key_once_seen_is_not_lost_by_a_mute_name_server() -> None:
     assert [one.key for one in world.told] == [keys()["r2"], keys()["r1"]]
 
 
+async def test_a_key_that_signs_unseen_is_told_once_and_so_is_its_end() -> None:
+    world = World(r1=GONE, e1=GONE)
+    await world.again()
+    await world.again()
+    ((domain, fault),) = world.faults
+    assert domain == DOMAIN
+    assert fault == f"{keys()['r1'].record.name}: there is no such record"
+    world.seen[keys()["r1"]] = SHOWN
+    await world.again()
+    assert world.faults[1:] == [(DOMAIN, "")]
+    world.seen = dict.fromkeys(world.seen, MUTE)  # no news
+    await world.again()
+    assert len(world.faults) == 2
+
+
 async def test_what_could_not_be_written_down_is_told_again() -> None:
     world = World(r1=SHOWN)
     world.refuses = 1
@@ -139,7 +155,7 @@ async def test_keys_that_change_during_a_look_are_looked_at_anew() -> None:
         await may_end.wait()
         return world.seen[key]
 
-    world.ring = Keyring(slow, world.hear)
+    world.ring = Keyring(slow, world.hear, lambda *_: None)
     world.ring.use(Found({DOMAIN: (keys()["r1"],)}, ()), ())
     watching = asyncio.create_task(world.ring.watch())
     await begun.wait()
