@@ -46,6 +46,8 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool
     name_matched: str | None
     result: str | None
+    reduced: bool
+    revocation: str | None
     chain: tuple[Certificate | None, ...]
 
 
@@ -188,6 +190,8 @@ def _tls(session: TlsSession, at: datetime) -> Tls:
         trusted=session.trusted,
         name_matched=session.name_matched,
         result=session.failure,
+        reduced=session.reduced,
+        revocation=session.revocation,
         chain=tuple(_certificate(der, at) for der in session.chain),
     )
 
@@ -206,7 +210,7 @@ def vouchers(session: TlsSession) -> tuple[Voucher, ...]:
         found.append(Voucher("mta-sts", "the policy that the domain enforces lists this host"))
     if session.terms is not None and session.terms.matched is not None:
         found.append(Voucher("pin", f"sha256:{session.terms.matched.hex()} ({session.terms.terms.source})"))
-    if session.trusted and session.name_matched is not None:
+    if session.trusted and session.name_matched is not None and session.revocation != "revoked":
         last = read_certificate(session.chain[-1]) if session.chain else None
         found.append(Voucher("authority", (last.issuer or last.subject) if last is not None else ""))
     return tuple(found)

@@ -120,7 +120,8 @@ def _show_address(host: HostSeen, seen: AddressSeen) -> None:
 
 
 def _tls(tls: Tls) -> str:
-    return ", ".join(filter(None, (tls.version, tls.cipher, tls.group)))
+    second = "only at a second, smaller hello" if tls.reduced else ""
+    return ", ".join(filter(None, (tls.version, tls.cipher, tls.group, second)))
 
 
 def _certificate(tls: Tls) -> Iterator[str]:
@@ -133,6 +134,9 @@ def _certificate(tls: Tls) -> Iterator[str]:
     names = ", ".join(own.names[:6]) + (f" and {len(own.names) - 6} more" if own.names[6:] else "")
     yield f"for {plain(names or 'no name')}; {own.key}; [dim]sha256 {own.sha256[:16]}...[/dim]"
     yield f"subject {plain(own.subject or 'empty')}"
+    yield f"[dim]pin sha256:{own.spki_sha256}[/dim]"
+    if tls.revocation is not None:
+        yield f"revocation: {tls.revocation}"
     issuer = "itself (self-signed)" if own.self_issued else plain(own.issuer or "?")
     yield f"issued by {issuer}, {_expiry(own.days_left, moment(own.not_after)[:10])}"
 
