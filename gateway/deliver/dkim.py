@@ -34,6 +34,11 @@ class SigningFailed(Exception):
 class Keyring(Protocol):
     """Who signs for which domain."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether it signs for nobody."""
+        ...
+
     def signs(self, domain: str) -> bool:
         """Whether mail of this author's domain must be signed."""
         ...
@@ -66,6 +71,8 @@ class Signer:
 
     async def sign(self, content: bytes, sha256: bytes = b"") -> Signed:
         """The fields to put on top. `sha256` is the content's where that is known. Raises SigningFailed."""
+        if self._keyring.empty:
+            return Signed(b"", sha256)
         domain = next(filter(self._keyring.signs, author_domains(content)), None)
         if domain is None:
             return Signed(b"", sha256)
@@ -81,15 +88,20 @@ class Signer:
         now = self._clock()
         known = (sha256, tuple(keys))
         made_at, making = self._recent.get(known, (None, None))
-        if making is not None and made_at is not None and now - made_at < SHARED_FOR and not _failed(making):
+        if making is not None and made_at is not None and now - made_at < SHARED_FOR:
             return making
         making = asyncio.create_task(self._make(content, keys, now))
-        making.add_done_callback(_failed)  # looks at the exception, should all who wait be cancelled
+        making.add_done_callback(lambda made: self._forget(known, made))
         self._recent[known] = (now, making)
         self._recent.move_to_end(known)
         while len(self._recent) > _SHARED:
             self._recent.popitem(last=False)
         return making
+
+    def _forget(self, known: tuple[bytes, tuple[SigningKey, ...]], made: asyncio.Task[Signed]) -> None:
+        """Keep no failure: it would hold the message. Its exception is looked at, should nobody wait any more."""
+        if _failed(made) and self._recent.get(known, (None, None))[1] is made:
+            del self._recent[known]
 
     async def _make(self, content: bytes, keys: Sequence[SigningKey], at: datetime) -> Signed:
         try:

@@ -82,6 +82,11 @@ class Keyring:
         }
         self._changed.set()
 
+    @property
+    def empty(self) -> bool:
+        """See `gateway.deliver.dkim.Keyring`."""
+        return not (self._keys or self._required)
+
     def signs(self, domain: str) -> bool:
         """See `gateway.deliver.dkim.Keyring`."""
         return domain in self._keys or domain in self._required

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from gateway.wire.header import Field, HeaderError, fields, mailboxes, split
+from gateway.wire.header import Field, HeaderError, choice, chosen_fields, fields, mailboxes, split
 
 Algorithm = Literal["rsa-sha256", "ed25519-sha256"]
 
@@ -64,6 +64,7 @@ _SEALED_IF_PRESENT = frozenset(
 )
 _RESENT = "resent-"  # signed as often as they occur: whoever sends the message on adds a set of his own
 
+_FROM = choice("from", prefix="from-")
 _CHUNK = 1 << 18  # octets of body worked on at once: bounds memory, and stays in the processor's cache
 _BLANKS = re.compile(rb"[ \t]+")
 _LINE = 72  # octets of the folded parts of the field
@@ -111,7 +112,7 @@ class Signed(msgspec.Struct, frozen=True):
 def author_domains(content: bytes) -> tuple[str, ...]:
     """The domains in From, in order and once each (A-labels); none where From is missing or cannot be read."""
     try:
-        found = fields(content[: split(content)])
+        found = chosen_fields(content[: split(content)], _FROM)
         authors = [address for field in found if field.name == "from" for address in mailboxes(field.value)]
     except HeaderError:
         return ()

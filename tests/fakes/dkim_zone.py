@@ -64,6 +64,10 @@ class Ring:
         self.current = keys
         self._required = set(required)
 
+    @property
+    def empty(self) -> bool:
+        return not (self.current or self._required)
+
     def signs(self, domain: str) -> bool:
         return domain in self._required or any(key.domain == domain for key in self.current)
 

@@ -36,6 +36,10 @@ async def test_mail_of_a_domain_without_keys_is_left_alone() -> None:
     assert await signer.sign(other, b"known") == Signed(b"", b"known")
 
 
+async def test_where_nobody_signs_the_header_is_not_even_read() -> None:
+    assert await Signer(Ring(), clock=Clock()).sign(b"no header\r\n\r\n", b"known") == Signed(b"", b"known")
+
+
 async def test_copies_of_one_message_share_a_signature_for_a_while() -> None:
     clock = Clock()
     ring = Ring(*kept_keys())
@@ -82,4 +86,5 @@ async def test_a_key_that_fails_keeps_the_message_here_and_may_recover(
         patched.setattr(key, "sign", broken)
         with pytest.raises(SigningFailed, match="pulled out"):
             await signer.sign(MESSAGE)
+    assert not signer._recent, "a failure is not kept: it would hold the message"
     assert (await signer.sign(MESSAGE)).fields
