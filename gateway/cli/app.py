@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from gateway.cli import audit, check, demo, dkim, init, policy, probe, queue, run, send, stats, trace
+from gateway.cli import audit, check, demo, dkim, doctor, init, policy, probe, queue, run, send, stats, trace
 from gateway.cli.errors import COULD_NOT_RUN, INVALID_INPUT, CommandError
 from gateway.cli.output import complain
 
@@ -23,6 +23,7 @@ app.command("init")(init.init)
 app.command("run")(run.run)
 app.command("reload")(run.reload)
 app.command("check")(check.check)
+app.command("doctor")(doctor.doctor)
 app.command("send")(send.send)
 app.add_typer(policy.app, name="policy")
 app.command("probe")(probe.probe)

@@ -150,10 +150,12 @@ def _make(config: Config, wanted: dict[str, tuple[Algorithm, ...]]) -> list[Dkim
     from gateway.service.dkim_files import make_key
 
     made: list[DkimKey] = []
+    # the folder stays whose it is: under systemd the root keys are root's, and the worker reads these
+    owner = config.dkim.directory if config.dkim.directory.exists() else config.keys.queue
     for domain, algorithms in wanted.items():
         for algorithm in algorithms:
             try:
-                made.append(make_key(config.dkim.directory, domain, algorithm, now(), config.keys.queue))
+                made.append(make_key(config.dkim.directory, domain, algorithm, now(), owner))
             except OSError as error:
                 where = error.filename or config.dkim.directory
                 raise CommandError(COULD_NOT_RUN, f"{where}: {error.strerror}") from error

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.errors import COULD_NOT_RUN, INVALID_INPUT, CommandError
 from gateway.cli.options import Json
 from gateway.cli.output import out, print_json
+from gateway.service.upstreams import Upstream
 
-
-class Upstream(StrEnum):
-    """The kinds of mail server that `init` knows a recipe for."""
-
-    SMTP = "smtp"
+if TYPE_CHECKING:
+    from gateway.service.setup import Done, Wishes
 
 
 class Pack(StrEnum):
@@ -37,11 +35,27 @@ def init(
         list[str], typer.Option("--domain", metavar="DOMAIN", help="A domain you send as; may be repeated.")
     ],
     network: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
-            "--network", metavar="CIDR", help="Where your mail server connects from; may be repeated."
+            "--network",
+            metavar="CIDR",
+            help="Where your mail server connects from; may be repeated. Not needed for clouds.",
         ),
-    ],
+    ] = None,
+    tenant_id: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tenant-id", metavar="GUID", help="For microsoft365: your tenant id; may be repeated."
+        ),
+    ] = None,
+    originator_org: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--originator-org",
+            metavar="DOMAIN",
+            help="For microsoft365: what X-OriginatorOrg may say; else the domains. May be repeated.",
+        ),
+    ] = None,
     directory: Annotated[
         Path, typer.Option("--dir", metavar="DIR", help="The folder for configuration, keys, policy.")
     ] = Path("/etc/sealgate"),
@@ -60,12 +74,17 @@ def init(
     """Write a configuration that can run at once: files, keys, a self-signed certificate, a policy."""
     from gateway.service.setup import SetupRefused, Wishes, set_up
 
+    if missing := _missing(upstream, network, tenant_id):
+        raise CommandError(INVALID_INPUT, f"{upstream} needs {missing}", hint=f"see {upstream.guide}")
     wishes = Wishes(
+        upstream=upstream,
         directory=directory,
         data_dir=data_dir,
         hostname=hostname,
         domains=tuple(domain),
-        networks=tuple(network),
+        networks=tuple(network or ()),
+        tenant_ids=tuple(tenant_id or ()),
+        originator_orgs=tuple(originator_org or ()),
         listen=listen,
         pack=policy.value,
         postmaster=postmaster or f"postmaster@{domain[0]}",
@@ -77,32 +96,52 @@ def init(
     except OSError as error:
         raise CommandError(COULD_NOT_RUN, f"{error.filename or directory}: {error.strerror}") from error
     if json:
-        print_json({"files": done.files, "records": done.records, "upstream": upstream.value})
+        print_json(
+            {
+                "files": done.files,
+                "recipe": done.recipe,
+                "records": done.records,
+                "upstream": upstream.value,
+                "guide": upstream.guide,
+            }
+        )
         return
-    _tell(done.files, done.records, wishes.hostname, wishes.listen, directory)
+    _tell(done, wishes)
 
 
-def _tell(
-    files: tuple[str, ...], records: tuple[str, ...], hostname: str, listen: str, directory: Path
-) -> None:
-    out.print("[bold]Written[/bold]")
-    for file in files:
-        out.print(f"  {file}", markup=False)
-    out.print("\n[bold]On your mail server[/bold]")
-    out.print(
-        f"  Send all outbound mail to {hostname}, port {listen.rpartition(':')[2]}, with STARTTLS:",
-        markup=False,
+def _missing(upstream: Upstream, network: list[str] | None, tenant_id: list[str] | None) -> str:
+    """The option that this kind of server cannot do without, or nothing."""
+    if not upstream.of_a_cloud and not network:
+        return "--network: the addresses of your mail servers"
+    if upstream is Upstream.MICROSOFT365 and not tenant_id:
+        return "--tenant-id: Entra admin centre, Overview, Tenant ID"
+    return ""
+
+
+def _tell(done: Done, wishes: Wishes) -> None:
+    _section("Written", done.files)
+    _section(f"On your mail server ({wishes.upstream.guide} says it step by step)", done.recipe)
+    _section(
+        "In DNS (a domain that has an SPF record keeps it, with the term that begins with a: added)",
+        done.records,
     )
-    out.print(f"    Postfix   relayhost = [{hostname}], smtp_tls_security_level = encrypt", markup=False)
-    out.print(f"    Exim      route_list = * {hostname}, hosts_require_tls = *", markup=False)
-    out.print("\n[bold]In DNS[/bold]")
-    for record in records:
-        out.print(f"  {record}", markup=False)
-    out.print("\n[bold]Next[/bold]")
-    out.print("  Replace the self-signed certificate with one that your mail server trusts.", markup=False)
-    out.print(
-        "  Keep the folder `keys` apart from the data and its backups: with both, everything can be read.",
-        markup=False,
+    config = wishes.directory / "sealgate.toml"
+    _section(
+        "Next",
+        (
+            f"Replace the self-signed certificate in certs/ with one for {wishes.hostname} that they trust.",
+            "Keep the folder `keys` apart from the data and its backups: with both, everything can be read.",
+            f"sealgate check  --config {config}",
+            f"sealgate run    --config {config}",
+            f"sealgate doctor --config {config}",
+        ),
     )
-    out.print(f"  sealgate check --config {directory / 'sealgate.toml'}", markup=False)
-    out.print(f"  sealgate run   --config {directory / 'sealgate.toml'}", markup=False)
+
+
+def _section(title: str, lines: tuple[str, ...]) -> None:
+    """Lines as they are, never folded: people copy them."""
+    out.print(f"[bold]{title}[/bold]")
+    for line in lines:
+        for part in line.splitlines():
+            out.print(f"  {part}", markup=False, soft_wrap=True)
+    out.print()

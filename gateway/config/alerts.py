@@ -53,7 +53,7 @@ def parse_syslog(value: object) -> SyslogAddress:
     return SyslogAddress(scheme, host, port)  # type: ignore[arg-type]
 
 
-def parse_webhook(value: object) -> str:
+def parse_web_url(value: object) -> str:
     """The address itself never appears in the error: many services put their secret into it."""
     text = str(value).strip()
     try:
@@ -69,7 +69,7 @@ def parse_webhook(value: object) -> str:
 
 
 SyslogReceiver = Annotated[SyslogAddress, PlainValidator(parse_syslog), PlainSerializer(str)]
-WebhookUrl = Annotated[str, PlainValidator(parse_webhook)]
+WebUrl = Annotated[str, PlainValidator(parse_web_url)]
 Percent = Annotated[Number, Field(ge=0, le=100)]
 
 
@@ -84,7 +84,7 @@ class AlertMail(Section):
 class AlertWebhook(Section):
     """Alarms by a POST of JSON, such as chat and incident services take."""
 
-    url: Annotated[WebhookUrl | None, Field(examples=["https://alerts.hospital.example/sealgate"])] = None
+    url: Annotated[WebUrl | None, Field(examples=["https://alerts.hospital.example/sealgate"])] = None
     """Where to. https, or http on this machine."""
     secret: SecretFile | None = Field(default=None, examples=["file:webhook.secret"])
     """Proves that it comes from this gateway. Without `secret_header` it stays here and signs: `X-Sealgate-Signature`

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gateway.config.accepting import Limits, Listener
 from gateway.config.alerts import Alerts
 from gateway.config.connector import Connector
+from gateway.config.examining import Doctor
 from gateway.config.fields import AtLeastOne, Fault, FaultsError, FilePath, Host, Mailbox, Section
 from gateway.config.keeping import Audit, Keys, Logging, Service, Store
 from gateway.config.reporting import Tlsrpt
@@ -68,6 +69,7 @@ class Config(Section):
     mta_sts: MtaSts = MtaSts()
     delivery: Delivery = Delivery()
     alerts: Alerts = Alerts()
+    doctor: Doctor = Doctor()
     store: Store = Store()
     audit: Audit = Audit()
     keys: Annotated[Keys, Field(default_factory=dict)]

@@ -85,6 +85,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
+        if self._engine is not None and self._engine.session is None:
+            return False  # who leaves in the handshake waits for nothing
         # Whoever waits for an answer shall have it.
         return not self._closing and self._session.dialogue.waiting
 

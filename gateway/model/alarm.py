@@ -22,6 +22,7 @@ class AlarmKind(StrEnum):
     SENDER_HELD = "sender-held"  # a mailbox sends so much that it is held
     RELAY = "relay"  # our own listener would relay for a stranger
     EXCEPTION = "exception"  # an exception or exempt list of the policy expires
+    DOCTOR = "doctor"  # `sealgate doctor --schedule` found something that does not work
     STOPPED = "stopped"  # a process could not go on
 
 

@@ -26,13 +26,14 @@ from gateway.service import wiring
 from gateway.service.alerts.alarms import Alarms
 from gateway.service.children import CannotStart, Child, Line, Word
 from gateway.service.clock import now
+from gateway.service.doctor.self_test import SelfTest
 from gateway.service.nursery import Nursery
 from gateway.service.peers import peer_roles
 from gateway.service.roles import WHOLE, Process, Role
 from gateway.service.rootkeys import key_for, queue_key
 from gateway.service.sealing import SIGN, SealerWatch, Sealing
 from gateway.service.systemd import keep_alive, notify, reloading
-from gateway.service.traffic import DRAIN, LISTENER_GRACE, Traffic
+from gateway.service.traffic import DRAIN, LISTENER_GRACE, Traffic, ending
 from gateway.store.contract import Store, StoreBroken, StoreUnusable
 from gateway.store.files import lock_folder
 from gateway.store.socket import SOCKET, connect_store, serve_store
@@ -133,6 +134,7 @@ class Daemon:
                 config, self._file, process, store, self._watch(), self._alarms, self
             )
             await traffic.start()
+            self._test_relaying(traffic)
         listening = [f"{h}:{p}" for h, p in self._traffic.addresses] if self._traffic else []
         log.info(
             "ready" if self._line is None else "started",
@@ -244,6 +246,13 @@ class Daemon:
     def _tell_halt(self, reason: Halted) -> None:
         if self._line is not None:
             self._line.say(Word("halted", f"the audit log is halted: {reason}", "see docs/audit.md"))
+
+    def _test_relaying(self, traffic: Traffic) -> None:
+        """The leading worker tries to relay through the gateway, daily and after each reload."""
+        if self._process.leads and Role.WORKER in self._process.roles:
+            test = SelfTest(self._file, self._alarms, self.config.doctor.self_test)
+            traffic.reloader.told = test.soon
+            self.on_stop("relay self-test", ending(asyncio.create_task(test.run())))
 
     def _watch(self) -> SealerWatch:
         watch = SealerWatch(self.config.run_directory / SIGN, self._something_is_due)

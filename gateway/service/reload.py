@@ -6,7 +6,7 @@ Listeners' addresses, folders, keys and limits need a restart; docs/operations.m
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -49,6 +49,7 @@ class Reloader:
         self._listeners = listeners
         self._heart = heart
         self._ranges = ranges
+        self.told: Callable[[], None] = lambda: None  # called after each reload
 
     async def reload(self) -> Reloaded:
         """Reload everything that can be; one part's problem does not keep the others from being taken."""
@@ -60,6 +61,7 @@ class Reloader:
         if self._listeners:
             self._connectors(lines, problems)
             self._certificates(lines, problems)
+        self.told()
         return Reloaded(tuple(lines), tuple(problems))
 
     def readdress(self) -> None:

@@ -5,10 +5,11 @@ An existing file is never overwritten: its keys may be the only ones to a queue.
 
 from __future__ import annotations
 
-import ipaddress
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from importlib.resources import files as package_files
+from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,10 @@ from cryptography.x509.oid import NameOID
 from gateway.audit.ed25519 import make_key
 from gateway.config.loading import parse
 from gateway.config.toml_source import load as load_text
-from gateway.service.clock import now
+from gateway.service.clock import entropy, now
+from gateway.service.dkim_files import ALGORITHMS, DkimKey
+from gateway.service.dkim_files import make_key as make_signing_key
+from gateway.service.upstreams import CONNECTORS, Side, Upstream, recipe
 from gateway.store.keys import make_key_file
 
 CERTIFICATE_LIFE = timedelta(days=365)
@@ -41,16 +45,12 @@ tls = "starttls"
 certificate = "certs/gateway.pem"
 key = "certs/gateway.key"
 
-# Who may send through this gateway, and as whom: envelope sender and From must both be of these domains.
-[[connector]]
-name = "mail-server"
-kind = "smtp"
-networks = {networks}
-domains = {domains}
-null_sender = "allow"                 # delivery notices and automatic answers; their From is checked all the same
-
+{connector}
 [dns]
 servers = []                          # empty: those of /etc/resolv.conf
+
+[dkim]
+directory = "dkim"
 
 [alerts.mail]
 to = [{postmaster}]
@@ -69,6 +69,7 @@ class SetupRefused(Exception):
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """What the person who sets up wants."""
 
+    upstream: Upstream
     directory: Path
     data_dir: Path
     hostname: str
@@ -77,12 +78,15 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     listen: str
     pack: str
     postmaster: str
+    tenant_ids: tuple[str, ...] = ()
+    originator_orgs: tuple[str, ...] = ()  # empty: the domains
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The files written, and the DNS records to publish."""
+    """The files written, what to set on the mail server, and the DNS records to publish."""
 
     files: tuple[str, ...]
+    recipe: tuple[str, ...]
     records: tuple[str, ...]
 
 
@@ -95,6 +99,8 @@ def set_up(wishes: Wishes) -> Done:
     planned += [folder / "keys" / f"{name}.key" for name in ("queue", "vault", "audit")]
     planned += [folder / "keys" / f"{name}.pub" for name in ("queue", "vault")]
     planned += [folder / "certs" / "gateway.pem", folder / "certs" / "gateway.key"]
+    secret = folder / wishes.upstream.secret_file if wishes.upstream.secret_file else None
+    planned += [secret] if secret else []
     if there := [str(file) for file in planned if file.exists()]:
         raise SetupRefused(
             *(f"{file}: is there already" for file in there), hint="choose another --dir, or move it away"
@@ -106,10 +112,23 @@ def set_up(wishes: Wishes) -> Done:
     wishes.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     written = _copy_pack(wishes.pack, folder / "policies")
     make_keys(folder / "keys")
-    _self_signed(wishes.hostname, folder / "certs" / "gateway.pem", folder / "certs" / "gateway.key")
+    self_signed(wishes.hostname, folder / "certs" / "gateway.pem", folder / "certs" / "gateway.key")
+    if secret:
+        _write_private(secret, f"{entropy(24).hex()}\n".encode())
+        if os.geteuid() == 0:  # the gateway's user reads it, as it does the DKIM keys; `keys` stays root's
+            whose = wishes.data_dir.stat()
+            os.chown(secret, whose.st_uid, whose.st_gid)
+    signing = [
+        make_signing_key(folder / "dkim", domain, algorithm, now(), wishes.data_dir)
+        for domain in wishes.domains
+        for algorithm in ALGORITHMS
+    ]
     config_file.write_text(text)
-    files = (config_file, *written, *planned[2:])
-    return Done(tuple(map(str, files)), _records(wishes))
+    files = (config_file, *written, *planned[2:], *(key.file for key in signing))
+    side = Side(
+        hostname=wishes.hostname, port=wishes.listen.rpartition(":")[2], secret=str(secret) if secret else ""
+    )
+    return Done(tuple(map(str, files)), recipe(wishes.upstream, side), dns_records(wishes, signing))
 
 
 def make_keys(folder: Path) -> None:
@@ -132,8 +151,14 @@ def _configuration(wishes: Wishes) -> str:
         policy=quoted(f"policies/{wishes.pack}.toml"),
         postmaster=quoted(wishes.postmaster),
         listen=quoted(wishes.listen),
-        networks=quoted(list(wishes.networks)),
-        domains=quoted(list(wishes.domains)),
+        connector=CONNECTORS[wishes.upstream].format(
+            networks=quoted(
+                list(wishes.networks or ([f"@{wishes.upstream}"] if wishes.upstream.of_a_cloud else []))
+            ),
+            tenant_ids=quoted(list(wishes.tenant_ids)),
+            originator_orgs=quoted(list(wishes.originator_orgs or wishes.domains)),
+            domains=quoted(list(wishes.domains)),
+        ),
     )
 
 
@@ -161,7 +186,7 @@ def _copy_pack(pack: str, folder: Path) -> list[Path]:
     return written
 
 
-def _self_signed(hostname: str, certificate: Path, key_file: Path) -> None:
+def self_signed(hostname: str, certificate: Path, key_file: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:64])])
     today = now()
@@ -176,24 +201,25 @@ def _self_signed(hostname: str, certificate: Path, key_file: Path) -> None:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(hostname)]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    handle = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as opened:
-        opened.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    _write_private(key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     certificate.write_bytes(built.public_bytes(Encoding.PEM))
 
 
-def _records(wishes: Wishes) -> tuple[str, ...]:
-    host = wishes.hostname
-    address = wishes.listen.rpartition(":")[0].strip("[]")
-    shown = address
-    if ipaddress.ip_address(address).is_unspecified:
-        shown = "(this gateway's public address)"
-    return (
-        f"{host}.  A      {shown}",
-        f"PTR of that address:  {host}.",
-        *(f'{domain}.  TXT    add "a:{host}" to the SPF record' for domain in wishes.domains),
-        *(
-            f'_dmarc.{domain}.  TXT    "v=DMARC1; p=none; rua=mailto:{wishes.postmaster}"'
-            for domain in wishes.domains
-        ),
-    )
+def _write_private(file: Path, content: bytes) -> None:
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as opened:
+        opened.write(content)
+
+
+def dns_records(wishes: Wishes, keys: Sequence[DkimKey]) -> tuple[str, ...]:
+    """Every record to publish, as a zone file has it; what only the site can know stands in angle brackets."""
+    host, address = wishes.hostname, ip_address(wishes.listen.rpartition(":")[0].strip("[]"))
+    outward = str(address) if address.is_global else "<the gateway's public address>"
+    kind = "AAAA" if address.is_global and address.version == 6 else "A"
+    pointer = f"{address.reverse_pointer}." if address.is_global else "<that address in reverse>"
+    records = [f"{host}. IN {kind} {outward}", f"{pointer} IN PTR {host}."]
+    for domain in wishes.domains:
+        records.append(f'{domain}. IN TXT "v=spf1 a:{host} -all"')
+        records.append(f'_dmarc.{domain}. IN TXT "v=DMARC1; p=none; rua=mailto:{wishes.postmaster}"')
+        records += [key.record.zone_line for key in keys if key.domain == domain]
+    return tuple(records)

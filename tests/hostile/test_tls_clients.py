@@ -171,3 +171,16 @@ async def test_a_certificate_that_only_openssl_can_read_is_unknown_and_no_bug(
         refused = await shaking.say(b"MAIL FROM:<ann@hospital.example>\r\n")
         assert refused.startswith(b"550 ")
         await client.close()
+
+
+async def test_a_client_that_leaves_in_the_handshake_is_forgotten_at_once(certificates: Certificates) -> None:
+    """Not when its time is up: who refuses our certificate closes the connection, as is its right."""
+    patient = certificates.settings(timers=Timers(handshake=60, tick=0.05))
+    async with world([LOCAL], patient) as here:
+        client = await here.client()
+        await client.hello()
+        await client.say(b"STARTTLS\r\n")
+        client.writer.close()
+        async with asyncio.timeout(10):
+            while here.listener.sessions:
+                await asyncio.sleep(0.01)

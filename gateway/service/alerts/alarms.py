@@ -54,7 +54,7 @@ class Alarms:
         now = self._now()
         if before is None or before.over is not None:
             alarm = Alarm(kind=kind, key=key, text=text, remedy=remedy, since=now, at=now)
-            log.error("alarm", kind=kind.value, key=key, what=text, remedy=remedy)
+            log.error("alarm", kind=kind.value, about=key, what=text, remedy=remedy)
         else:
             alarm = replace(before, text=text, remedy=remedy, at=now, times=before.times + 1)
         self._keep(alarm, soon=before is None or before.over is not None)
@@ -64,7 +64,7 @@ class Alarms:
         before = self._mine.get((kind, key)) or self._elsewhere(kind, key)
         if before is not None and before.over is None and before.lasting:
             now = self._now()
-            log.info("alarm is over", kind=kind.value, key=key)
+            log.info("alarm is over", kind=kind.value, about=key)
             self._keep(replace(before, at=now, over=now), soon=True)
 
     def settle(self, kind: AlarmKind, troubles: Mapping[str, tuple[str, str]]) -> None:
@@ -104,6 +104,9 @@ class Alarms:
                 fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640
             )
             with os.fdopen(handle, "wb") as file:
+                if os.geteuid() == 0:  # an operator's command: the gateway's own user has to read it
+                    owner = self._folder.stat()
+                    os.fchown(handle, owner.st_uid, owner.st_gid)
                 file.write(msgspec.json.encode(alarm))
             fresh.replace(path)
         except OSError as error:  # a full disk is itself an alarm: it is told from memory

@@ -34,6 +34,7 @@ _TITLES = {
     "sender-held": "a mailbox is held",
     "relay": "this gateway would relay for strangers",
     "exception": "an exception of the policy expires",
+    "doctor": "`sealgate doctor` found something that does not work",
     "stopped": "a process could not go on",
 }
 _STATES = {"raised": "", "still": "still: ", "over": "over: ", "passed": "over already: "}

@@ -28,7 +28,7 @@ from gateway.service.sealing import SealerWatch
 from gateway.store.contract import Store
 from gateway.wire.destinations import Destinations
 
-_ANYWHERE = Destinations([ip_network("0.0.0.0/0"), ip_network("::/0")])  # an operator chose it, no stranger
+ANYWHERE = Destinations([ip_network("0.0.0.0/0"), ip_network("::/0")])  # an operator chose it, no stranger
 
 
 def listen_for_expiry(config: Config, alarms: Alarms) -> asyncio.Task[None]:
@@ -98,7 +98,7 @@ def _webhook(config: Config, settings: AlertWebhook, url: str) -> ByWebhook:
     async def resolve(host: str) -> Sequence[str] | Problem:
         return await addresses_of(lookup, host)
 
-    client = HttpClient(resolve, _ANYWHERE, wiring.ca_file(config))
+    client = HttpClient(resolve, ANYWHERE, wiring.ca_file(config))
     try:
         secret = settings.secret.read_bytes().strip() if settings.secret is not None else b""
     except OSError as error:
