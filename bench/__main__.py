@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bench import cells, idle, latency, machine, postfix, relay, tables
+from bench import cells, deciding, idle, latency, machine, postfix, probing, relay, tables
 from bench.alone import alone
 from bench.cells import Cell, parse_size
 from bench.running import Load
@@ -126,6 +127,27 @@ def idle_command(
         if not ours_only:
             rows.append(idle.peers(world, sessions))
         _conclude("idle", world, [tables.idle_sheet(rows)], (), None, write=write)
+
+
+@app.command("decide")
+def decide_command(
+    decisions: Annotated[int, typer.Option("--decisions", help="Recipients, each of them another.")] = 20_000,
+    rounds: Rounds = 0,
+) -> None:
+    """Decisions a second on one core with the pack `hipaa`, everything looked up being in memory."""
+    sheet = tables.decide_sheet(deciding.measure(decisions, rounds or 5))
+    console.print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    sheet.show()
+
+
+@app.command("probe")
+def probe_command(
+    domains: Annotated[int, typer.Option("--domains", help="Looked at in the same moment.")] = 1000,
+) -> None:
+    """Cold looks at many domains at once: real DNSSEC, DANE, MTA-STS and handshakes."""
+    sheet = tables.probe_sheet(probing.measure(domains))
+    console.print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
+    sheet.show()
 
 
 def _conclude(

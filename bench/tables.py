@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from bench.cells import shown_size
+from bench.deciding import Rate
 from bench.idle import Idle
 from bench.latency import Waiting
+from bench.probing import Crowd
 from bench.relay import Table
 from bench.running import Result
 
@@ -43,6 +45,34 @@ class Sheet:
         """The same for a page."""
         lines = [self.heads, ("---",) * len(self.heads), *self.rows]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def decide_sheet(rates: Sequence[Rate]) -> Sheet:
+    """Decisions a second of CPU, by what the recipients' servers show."""
+    sheet = Sheet("servers show", "decided", "recipients", "decisions a second", "each, us")
+    for each in rates:
+        cells = (f"{each.decisions:,}", f"{each.rate:,.0f}", f"{1e6 / each.rate:.0f}")
+        sheet.add(each.grade, each.outcome, *cells)
+    return sheet
+
+
+def probe_sheet(crowd: Crowd) -> Sheet:
+    """What a crowd of cold looks took."""
+    heads = (
+        "domains",
+        "seconds",
+        "CPU seconds",
+        "CPU ms a domain",
+        "sockets at most",
+        "MiB at most",
+        "MiB kept",
+    )
+    sheet = Sheet(*heads)
+    each = 1000 * crowd.cpu / crowd.domains
+    times = (f"{crowd.wall:.1f}", f"{crowd.cpu:.1f}", f"{each:.1f}")
+    memory = (f"{crowd.memory / _MIB:.0f}", f"{crowd.kept / _MIB:.0f}")
+    sheet.add(f"{crowd.domains:,}", *times, str(crowd.sockets), *memory)
+    return sheet
 
 
 def write_between_markers(page: Path, name: str, text: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import idle, relay, tables
+from bench import deciding, idle, probing, relay, tables
 from bench.cells import Cell
 from bench.device import Device
 from bench.letters import make_letter
@@ -96,3 +96,20 @@ def test_a_table_takes_its_place_in_the_page(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="idle"):
         tables.write_between_markers(page, "idle", "")
+
+
+def test_decisions_are_counted_in_cpu_time() -> None:
+    rates = deciding.measure(decisions=50, rounds=1)
+    assert [(each.grade, each.outcome) for each in rates] == [
+        ("dane", "send"),
+        ("mta-sts", "send"),
+        ("pkix", "send"),
+        ("encrypted", "hold"),
+    ]
+    assert "| dane | send | 50 |" in tables.decide_sheet(rates).markdown()
+
+
+def test_a_crowd_of_cold_looks_finds_what_is_there() -> None:
+    crowd = probing.measure(domains=8)
+    assert 0 < crowd.sockets < 200
+    assert crowd.cpu > 0
