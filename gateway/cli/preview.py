@@ -23,8 +23,9 @@ from gateway.policy import PolicyError, conditions_used, decide
 from gateway.policy.explain import explain_data, explain_lines, headline
 from gateway.service import wiring
 from gateway.service.clock import now
-from gateway.service.looking import NoMemory
+from gateway.service.control import SOCKET
 from gateway.service.policies import PolicyInForce
+from gateway.service.recollections import RemoteMemory
 from gateway.wire.address import AddressError, parse_address
 
 
@@ -93,7 +94,9 @@ def decisions(
 
 
 async def _probe(config: Config, policies: PolicyInForce, recipients: Sequence[Address]) -> list[Capability]:
-    prober = wiring.prober(config, policies, NoMemory(), wiring.name_servers(config))
+    prober = wiring.prober(
+        config, policies, RemoteMemory(config.run_directory / SOCKET), wiring.name_servers(config)
+    )
     try:
         return list(await asyncio.gather(*(prober.probe(one, now()) for one in recipients)))
     finally:

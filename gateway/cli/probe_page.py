@@ -50,6 +50,8 @@ def show_page(page: Document, seen: Seen) -> None:
     _line("DNS", _dns(page))
     if page.mta_sts is not None:
         _line("MTA-STS", _sts(page.mta_sts))
+    for grade in page.capability.best_seen:
+        _line("remembered", f"it showed {_grade(grade.grade)}, last on {moment(grade.last_seen)[:10]}")
     for host in page.hosts:
         _show_host(host)
     _show_decision(page, seen)

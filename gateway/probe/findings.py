@@ -13,6 +13,7 @@ from gateway.model.capability import Capability, HostPosture, MxHost
 from gateway.model.problem import Problem
 from gateway.model.sts import StsInForce, StsMode
 from gateway.model.tls import DaneProof, TlsGrade
+from gateway.probe.grades_seen import lost
 from gateway.probe.providers import registered_domain
 from gateway.probe.servers import best_grade, proves
 from gateway.wire.certificate import first_to_expire
@@ -126,7 +127,22 @@ def _all(capability: Capability, now: datetime, days: int) -> Iterator[Finding]:
     yield from _of_servers(postures, now, days, any_works=proves(best_grade(capability.postures)))
     if capability.sts is not None:
         yield from _of_policy(domain, capability.sts)
+    yield from _of_loss(capability)
     yield from _of_names(capability)
+
+
+def _of_loss(capability: Capability) -> Iterator[Finding]:
+    """A better grade that is gone: lesser ones count for less until it is back (policy.md, Downgrades do not pay)."""
+    missed = lost(capability.best_seen, best_grade(capability.postures))
+    if missed is not None:
+        yield Finding(
+            severity="wrong",
+            side="theirs",
+            where=capability.recipient.domain,
+            text=f"it proved itself by `{missed.grade}` until {missed.last_seen:%Y-%m-%d} and does so no more:"
+            " an attack, or their mistake; until then lesser grades count as `encrypted`",
+            remedy="publish it again; or accept the loss yourself: sealgate probe --accept-loss --reason WHY",
+        )
 
 
 def _of_policy(domain: str, sts: StsInForce) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """A look at destinations from outside a running gateway: what can be found out now, and what would be decided.
 
 It asks all addresses of all hosts and waits for the slow ones, where mail in a hurry does not, and leaves no trace in
-the gateway's store.
+the gateway's store; what a running gateway remembers of a domain counts here as there.
 """
 
 from __future__ import annotations
@@ -28,22 +28,13 @@ from gateway.probe.servers import ServerSettings
 from gateway.probe.trust import DnssecStanding
 from gateway.service import wiring
 from gateway.service.clock import now
+from gateway.service.control import SOCKET
 from gateway.service.policies import PolicyInForce
+from gateway.service.recollections import RemoteMemory
 
 AT_ONCE = 20  # domains looked at
 _ALL = ServerSettings(targets=40, addresses_per_host=5, deadline=45.0, grace=45.0)
 _LETTER_OCTETS = 10_000
-
-
-class NoMemory:
-    """A prober's memory that keeps nothing."""
-
-    async def remember(self, kind: str, key: str, value: bytes, expires: object) -> None:
-        """Forget it."""
-
-    async def recall(self, kind: str, key: str, now: object) -> bytes | None:
-        """Know nothing."""
-        return None
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +104,8 @@ async def onlooker(config: Config, sender: Address | None = None) -> AsyncIterat
     policies = PolicyInForce(config.policy)
     lookup = wiring.name_servers(config, None)
     keeps_little = ProberSettings(at_once=1000, remembered=1000, servers=_ALL, longest=timedelta(minutes=1))
-    prober = wiring.prober(config, policies, NoMemory(), lookup=lookup, settings=keeps_little)
+    memory = RemoteMemory(config.run_directory / SOCKET)
+    prober = wiring.prober(config, policies, memory, lookup=lookup, settings=keeps_little)
     connector = config.connector[0]
     try:
         yield Onlooker(

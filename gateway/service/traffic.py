@@ -43,6 +43,7 @@ from gateway.service.mail_counts import CountingLedger
 from gateway.service.operations import Operations
 from gateway.service.policies import PolicyInForce
 from gateway.service.provider_ranges import ProviderRanges, wanted
+from gateway.service.recollections import recollection_calls
 from gateway.service.reload import Reloader
 from gateway.service.reporting import reporter
 from gateway.service.roles import Process, Role
@@ -131,6 +132,7 @@ class Traffic:
                     **story_calls(config.audit_directory, self._store, vault),
                     **dkim_calls(self._store, recorder, now),
                     **figure_calls(self._counts, self._sightings),
+                    **recollection_calls(self._store),
                 }
             self._keep_watch(policies, recorder)
         if Role.INGRESS in roles:

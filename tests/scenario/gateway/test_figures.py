@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from gateway.demo.ca import CertificateKind, kept_key
+from gateway.model.tls import TlsGrade
+from gateway.probe.grades_seen import GradesSeen
+from gateway.service.clock import now
+from gateway.service.control import SOCKET, ControlRefused
+from gateway.service.recollections import RemoteMemory
 from tests.scenario.gateway.conftest import World, letter
 
 
@@ -75,3 +82,16 @@ async def test_what_a_destination_lost_is_told(world: World) -> None:
     assert row["domain"] == "greylist.example"
     assert told[:2] == [("lost", "greylist.example", "grade"), ("lost", host, "grade")]
     assert told[2:] == [("changed", host, "certificate and its issuer")]
+
+
+async def test_a_look_from_outside_knows_what_the_gateway_remembers(world: World) -> None:
+    await world.submit(letter("vera@dane.example"), "vera@dane.example")
+    await world.arrived("vera@dane.example")
+    outside = RemoteMemory(world.config.run_directory / SOCKET)
+    seen = await GradesSeen(outside).note("dane.example", None, (), now())
+
+    assert [one.grade for one in seen] == [TlsGrade.DANE]
+    assert await outside.recall("mta-sts", "dane.example", now()) is None
+    assert await RemoteMemory(world.config.run_directory / "nobody").recall("grades-seen", "x", now()) is None
+    with pytest.raises(ControlRefused):
+        await world.ask("probe.recall", kind="dkim-signs-since", key="x")

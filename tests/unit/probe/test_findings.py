@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from gateway.model.capability import ProbeFailure
+from gateway.model.capability import GradeSeen, ProbeFailure
 from gateway.model.problem import Problem
 from gateway.model.tls import Dane, DaneProof, TlsGrade
 from gateway.probe.findings import Finding, contacts, findings
@@ -81,6 +81,15 @@ def test_an_unsigned_zone_and_one_without_tlsa_records_could_be_better() -> None
     assert [one.severity for one in (*unsigned, *signed)] == ["note", "note"]
     assert "not signed" in unsigned[0].text
     assert "TLSA" in signed[0].remedy
+
+
+def test_a_grade_that_was_better_is_told_until_it_is_back() -> None:
+    seen = (GradeSeen(TlsGrade.DANE, NOW),)
+    [first, *_] = findings(capability([posture(TlsGrade.PKIX, session())], best_seen=seen), NOW)
+    back = findings(capability([posture(TlsGrade.DANE, session())], best_seen=seen, secure=True), NOW)
+
+    assert "proved itself by `dane` until" in first.text
+    assert back == ()
 
 
 def test_a_barred_host_is_told_once() -> None:
