@@ -40,7 +40,7 @@ async def relay(
     Raises ConfigError as `wiring_in.connectors` does.
     """
     connectors = wiring_in.connectors(config, ranges)
-    checks = [*_widths(connectors)]
+    checks = [*_widths(connectors), *_proxies(config.listener)]
     for listener in config.listener:
         checks += [check async for check in _at_listener(listener, connectors, own)]
     for connector in connectors:
@@ -60,6 +60,12 @@ async def _at_listener(
     for target in _targets(listener, own):
         clients = known.standing(Peer(ip=target.source, tls=True)).connectors
         who = f"at {listener.name} from {target.source}"
+        if any(ipaddress.ip_address(target.source) in network for network in listener.proxy_protocol):
+            name = f"listener {listener.name} {target.source}"
+            yield _check(
+                name, "skip", f"{who}: not tried: this is a load balancer's place (`proxy_protocol`)"
+            )
+            continue
         if clients:
             domain = clients[0].domains[0]
             letters = [
@@ -208,6 +214,19 @@ def _widths(connectors: Sequence[Connector]) -> Iterator[Check]:
             )  # fmt: skip
         else:
             yield _check(name, "ok", f"connector {connector.name} trusts {', '.join(connector.networks[:4])}")
+
+
+def _proxies(listeners: Sequence[ListenerConfig]) -> Iterator[Check]:
+    """Whoever is in these networks says who the client is, and so is any client."""
+    for listener in listeners:
+        for key in ("proxy_protocol", "xclient"):
+            wide = [network for network in getattr(listener, key) if _too_wide(network)]
+            if wide:
+                yield _check(
+                    f"listener {listener.name} {key}", "fail",
+                    f"listener {listener.name} lets every machine in {', '.join(map(str, wide))} be any client ({key})",
+                    _WHY, "name your own proxies",
+                )  # fmt: skip
 
 
 def _too_wide(network: Network) -> bool:

@@ -7,6 +7,7 @@ import hashlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,25 @@ async def test_a_network_of_ones_own_is_not(folder: Path, network: str) -> None:
     checks = await found(config(folder, OFFICE.replace("192.0.2.0/28", network)))
 
     assert checks["connector office width"].state == "ok"
+
+
+@pytest.mark.parametrize("key", ["proxy_protocol", "xclient"])
+async def test_proxies_that_could_be_anybody_are_found(folder: Path, key: str) -> None:
+    settings = config(folder, OFFICE)
+    (listener,) = settings.listener
+    wide = listener.model_copy(update={key: (ip_network("198.0.0.0/8"),)})
+    checks = await found(settings.model_copy(update={"listener": (wide,)}))
+
+    assert checks[f"listener smarthost {key}"].state == "fail"
+
+
+async def test_a_load_balancers_place_is_not_tried(folder: Path) -> None:
+    settings = config(folder, OFFICE)
+    (listener,) = settings.listener
+    behind = listener.model_copy(update={"proxy_protocol": (ip_network("127.0.0.1/32"),)})
+    checks = await found(settings.model_copy(update={"listener": (behind,)}))
+
+    assert checks["listener smarthost 127.0.0.1"].state == "skip"
 
 
 async def test_a_cloud_that_only_a_secret_tells_apart_is_found(folder: Path) -> None:
