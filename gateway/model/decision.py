@@ -41,11 +41,27 @@ class CandidateSeen(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
+class Counting(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
+    """What counts as proof of a requirement: grades by method, and the limits of a connection (policy.md, Grades).
+
+    `mx_continuity` is in seconds, None where it is not asked for.
+    """
+
+    tls: tuple[str, ...]
+    keys: tuple[str, ...]
+    portal: tuple[str, ...]
+    min_version: str
+    ciphers: str
+    mx_continuity: int | None
+    smime_hop: str
+    openpgp_hop: str
+
+
 class Because(msgspec.Struct, frozen=True, kw_only=True):
     """Why: the policy's name and hash, every rule seen, what was required by whom, every candidate.
 
-    `lasting` and `lasting_methods` are what later decisions on this errand may not take away; what applied only
-    through an unknown condition is not among it.
+    `lasting`, `lasting_methods` and `counting` are what later decisions on this errand may not take away; what applied
+    only through an unknown condition is not among it.
     """
 
     policy: str
@@ -57,6 +73,7 @@ class Because(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()  # preference_lost, otherwise_used, unknown_reject_held, exceptions used ...
     lasting: tuple[str, ...] = ()
     lasting_methods: tuple[str, ...] | None = None
+    counting: Counting | None = None
 
     @property
     def applied(self) -> tuple[str, ...]:
@@ -128,13 +145,14 @@ class MethodRefused(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What earlier decisions on this errand already required; a new decision may add to it, never take away.
 
-    `released` says that a person lifted a hold verdict.
+    `released` says that a person lifted a hold verdict. What `counting` does not count proves nothing any more.
     """
 
     required: tuple[str, ...] = ()
     methods: tuple[str, ...] | None = None  # None: no restriction yet
     refused: tuple[MethodRefused, ...] = ()
     released: bool = False
+    counting: Counting | None = None
 
 
 def decision_word(decision: Decision) -> str:

@@ -17,6 +17,7 @@ from gateway.model.problem import Problem
 from gateway.model.tls import TlsFloor, TlsGrade
 from gateway.policy.applying import apply
 from gateway.policy.choose import Candidate, Choice, choose, hop_bits
+from gateway.policy.counting import narrowed
 from gateway.policy.grades import counted_grades, names_its_hosts
 from gateway.policy.guarantees import AUTHENTICATED, ENCRYPTED, PLAIN, names
 from gateway.policy.program import ANY_TLS, HOLD, REJECT, SOME_TLS, Policy
@@ -41,7 +42,7 @@ def decide(
     if policy is None:
         return _stopped("no policy is in force", "load a policy", Because(policy="", policy_hash=""))
     try:
-        return _decide(facts, capability, policy, now, standing)
+        return _decide(facts, capability, narrowed(policy, standing.counting), now, standing)
     except Exception as bug:  # noqa: BLE001  (law 6: an engine error is a hold; the text names the kind, never content)
         because = Because(policy=policy.name, policy_hash=policy.hash, notes=("engine_error",))
         return _stopped("the policy engine failed", f"engine error: {type(bug).__name__}", because)
@@ -50,7 +51,11 @@ def decide(
 def joined(standing: Standing, decision: Decision) -> Standing:
     """What binds the errand from now on: what it was bound to, and what this decision certainly required."""
     because = decision.because
-    if because.lasting == standing.required and because.lasting_methods == standing.methods:
+    if (
+        because.lasting == standing.required
+        and because.lasting_methods == standing.methods
+        and because.counting == standing.counting
+    ):
         return standing
     methods = standing.methods
     if because.lasting_methods is not None:
@@ -61,6 +66,7 @@ def joined(standing: Standing, decision: Decision) -> Standing:
         methods=methods,
         refused=standing.refused,
         released=standing.released,
+        counting=because.counting or standing.counting,
     )
 
 
@@ -168,6 +174,7 @@ def _because(
         notes=ruling.notes + notes,
         lasting=ruling.lasting_words,
         lasting_methods=ruling.lasting_methods,
+        counting=policy.counting,
     )
 
 

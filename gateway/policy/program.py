@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.model.decision import RuleSeen
+from gateway.model.decision import Counting, RuleSeen
 from gateway.model.facts import MessageFacts
 from gateway.model.tls import TlsGrade
 from gateway.policy.conditions import EVIDENCE, leaves, name_of
@@ -95,6 +95,8 @@ class Policy(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     asked: Callable[[MessageFacts], object]
     kinds: dict[object, Kept]
     rulings: dict[object, object]  # kept by `ruling`
+    counting: Counting
+    narrowings: dict[object, object]  # kept by `counting`
 
     @property
     def name(self) -> str:
@@ -145,6 +147,22 @@ def compile_policy(book: Rulebook, digest: str) -> Policy:
         asked=_asked_by(rule for rule, part in zip(book.rules, rules, strict=True) if part.message_only),
         kinds={},
         rulings={},
+        counting=counting_of(book),
+        narrowings={},
+    )
+
+
+def counting_of(book: Rulebook) -> Counting:
+    """What the rulebook counts as proof."""
+    return Counting(
+        tls=book.tls.authenticate,
+        keys=book.keys.authenticate,
+        portal=book.portal.authenticate,
+        min_version=book.tls.min_version,
+        ciphers=book.tls.ciphers,
+        mx_continuity=book.tls.mx_continuity,
+        smime_hop=book.hop.smime,
+        openpgp_hop=book.hop.openpgp,
     )
 
 

@@ -102,3 +102,16 @@ def decided(
 
 def required(decision: Decision) -> set[str]:
     return {name for name, _ in decision.because.required}
+
+
+def exception(**keys: str) -> str:
+    """An exception for bob's mail until the end of March, with these keys."""
+    given = {
+        "name": '"e"',
+        "when": '{ recipient = "bob@example.org" }',
+        "reason": '"r"',
+        "approved_by": '"a"',
+        "expires": "2026-03-31",
+        **keys,
+    }
+    return "[[exception]]\n" + "".join(f"{key} = {value}\n" for key, value in given.items())

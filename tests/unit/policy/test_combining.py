@@ -1,4 +1,4 @@
-"""What several rules and exceptions add up to: the table "Effects" of policy.md, exceptions, standing, escalation."""
+"""What several rules and exceptions add up to: the table "Effects" of policy.md, exceptions, escalation."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.model.decision import Defer, Effects, Hold, MethodRefused, Reject, Send, Standing
-from gateway.policy import Policy, joined
-from tests.unit.policy.situations import NOW, capability, decided, facts, policy, required
+from tests.unit.policy.situations import NOW, capability, decided, exception, facts, policy, required
 
 TWO = '[[rule]]\nname = "one"\n{}\n[[rule]]\nname = "two"\n{}\n'
 
@@ -189,18 +188,6 @@ def test_nobody_waits_for_a_method_that_was_definitely_refused() -> None:
 # ------------------------------------------------------------------------------------------------ exceptions
 
 
-def exception(**keys: str) -> str:
-    given = {
-        "name": '"e"',
-        "when": '{ recipient = "bob@example.org" }',
-        "reason": '"r"',
-        "approved_by": '"a"',
-        "expires": "2026-03-31",
-        **keys,
-    }
-    return "[[exception]]\n" + "".join(f"{key} = {value}\n" for key, value in given.items())
-
-
 RULE = '[[rule]]\nname = "strict"\nrequire = ["authenticated", "receipted"]\n'
 RELAXING = [
     # rule, relax, from, what stays required
@@ -282,66 +269,6 @@ def test_an_exempt_list_is_empty_after_its_last_day() -> None:
 
     assert decided(rules).because.applied == ("e",)
     assert decided(rules, now=NOW + timedelta(days=1)).because.applied == ("r",)
-
-
-# ------------------------------------------------------------------------------------------------ standing
-
-MAYBE = (
-    '[[rule]]\nname = "sure"\nwhen = { stream = "default" }\nrequire = ["mailbox-verified"]\n'
-    'methods = ["smime", "portal"]\n'
-    '[[rule]]\nname = "maybe"\nwhen = { group = "g" }\nrequire = ["receipted"]\nmethods = ["portal"]\n'
-)
-
-
-def test_what_applied_only_through_an_unknown_is_not_joined() -> None:
-    decision = decided(policy(MAYBE), facts(unknown=("group",)), capability("portal:dane"))
-
-    assert required(decision) == {"encrypted", "authenticated", "mailbox-verified", "receipted"}
-    assert joined(Standing(), decision) == Standing(
-        required=("encrypted", "authenticated", "mailbox-verified"), methods=("smime", "portal")
-    )
-
-
-def test_joining_only_adds() -> None:
-    before = Standing(required=("end-to-end",), methods=("smime", "tls"), released=True)
-    after = joined(before, decided(policy(MAYBE), standing=before))
-
-    assert set(after.required) == {"end-to-end", "encrypted", "authenticated", "mailbox-verified"}
-    assert after.methods == ("smime",)
-    assert after.released
-    assert joined(after, decided(policy(MAYBE), standing=after)) == after
-
-
-def test_a_laxer_policy_does_not_reach_queued_mail_a_stricter_one_does() -> None:
-    lax = policy("", default='[default]\nrequire = ["encrypted"]\n')
-    strict = policy("", default='[default]\nrequire = ["receipted"]\n')
-
-    bound = joined(Standing(), decided(strict))
-    assert required(decided(lax, standing=bound)) == {"encrypted", "receipted"}
-    bound = joined(Standing(), decided(lax))
-    assert required(decided(strict, standing=bound)) == {"encrypted", "receipted"}
-
-
-def test_what_an_exception_narrows_does_not_bind_when_it_is_over() -> None:
-    waiver = exception(relax='["authenticated", "encrypted"]', methods='["tls", "plain"]')
-    rules: Policy = policy(waiver)
-    bound = joined(Standing(), decided(rules))
-
-    later = decided(rules, known=capability("portal:dane"), now=NOW + timedelta(days=60), standing=bound)
-    assert isinstance(later, Send)
-    assert later.method == "portal"
-
-
-def test_a_release_lifts_a_hold_verdict_and_nothing_else() -> None:
-    rules = policy('[[rule]]\nname = "h"\nverdict = "hold"\nrequire = ["receipted"]\n')
-    released = Standing(released=True)
-
-    assert isinstance(decided(rules, standing=released), Hold)
-    sent = decided(rules, known=capability("portal:dane"), standing=released)
-    assert isinstance(sent, Send)
-    assert sent.because.notes == ("released",)
-    rejecting = policy('[[rule]]\nname = "r"\nverdict = "reject"\n')
-    assert isinstance(decided(rejecting, standing=released), Reject)
 
 
 # ------------------------------------------------------------------------------------------------ evidence
