@@ -26,6 +26,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, 
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, assert_never
 
+from msgspec.structs import replace
+
 from gateway.model.address import Address
 from gateway.model.audit import Record
 from gateway.model.capability import Capability
@@ -75,6 +77,14 @@ class Departure:
     capability: Capability
 
 
+ReturnPath = Callable[[Errand], Address | None]
+
+
+def own_sender(errand: Errand) -> Address | None:
+    """The envelope sender that it came with."""
+    return errand.envelope.sender
+
+
 @dataclass(frozen=True, slots=True)
 class Stages:
     """The stages as one errand meets them. Chosen once, in `gateway/service/wiring.py`."""
@@ -87,6 +97,7 @@ class Stages:
     protect: Callable[[bytes, Envelope, Send], ProtectedMessage]
     deliver: Callable[[ProtectedMessage, Sequence[Departure]], Awaitable[Sequence[DeliveryAttempt]]]
     ledger: Ledger
+    return_path: ReturnPath = own_sender  # the envelope sender under which it leaves
 
 
 class Unsettled(Exception):
@@ -182,7 +193,7 @@ async def _send_all(
     departures: Sequence[Departure], facts: MessageFacts, content: bytes, stages: Stages
 ) -> list[tuple[Work, Exception]]:
     """Send them, those together that can travel together; what became unsettled, and why."""
-    groups = list(travel_together(departures, facts))
+    groups = list(travel_together(departures, facts, stages.return_path))
     sent = await _each(_send(group, content, stages) for group in groups)
     troubles: list[tuple[Work, Exception]] = []
     for group, result in zip(groups, sent, strict=True):
@@ -196,11 +207,15 @@ async def _send_all(
 async def _send(group: Sequence[Departure], content: bytes, stages: Stages) -> list[Exception | None]:
     lead = group[0]
     protected = stages.protect(content, lead.work.errand.envelope, lead.decision)
+    protected = replace(protected, sender=stages.return_path(lead.work.errand))
     return await stages.ledger.attempted(group, await stages.deliver(protected, group))
 
 
-def travel_together(departures: Sequence[Departure], facts: MessageFacts) -> Iterator[Sequence[Departure]]:
-    """Group errands that can share one SMTP transaction: same way, same floor, same next hops, same changes.
+def travel_together(
+    departures: Sequence[Departure], facts: MessageFacts, return_path: ReturnPath
+) -> Iterator[Sequence[Departure]]:
+    """Group errands that can share one SMTP transaction: same way, same floor, same next hops, same changes, and one
+    envelope sender.
 
     A recipient who is not named in To or Cc travels alone, so that no server learns of a blind copy (policy.md, law 8).
     """
@@ -210,7 +225,8 @@ def travel_together(departures: Sequence[Departure], facts: MessageFacts) -> Ite
         if address.key not in facts.visible:
             yield [one]
             continue
-        key = (one.decision.method, one.decision.floor, one.decision.effects, one.capability.route)
+        way, sender = one.decision, return_path(one.work.errand)
+        key = (way.method, way.floor, way.effects, one.capability.route, sender)
         group = groups.setdefault(key, [])
         group.append(one)
         if len(group) == MOST_RECIPIENTS:

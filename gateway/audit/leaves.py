@@ -229,6 +229,18 @@ class AlarmTold(Shape, frozen=True, kw_only=True):
     states: dict[str, int]
 
 
+class Reported(Shape, frozen=True, kw_only=True):
+    """What came back about this errand after it had left: `happened` is failed, delayed, delivered, relayed, expanded,
+    answered (automatically) or unclear; `standard` tells an RFC 3464 report from one that was guessed at. `report` is
+    the id of the message that said so, `notice` of what the sender is told of it."""
+
+    happened: str
+    notice: str | None = None
+    report: str
+    standard: bool = False
+    status: str | None = None
+
+
 class Suspended(Shape, frozen=True, kw_only=True):
     """A sender sent more than `limit` ("300/m") by this connector, and is suspended."""
 
@@ -335,6 +347,7 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "delivery.held": Settled,
     "notice.sent": Notice,
     "alarm.told": AlarmTold,
+    "delivery.reported": Reported,
     "sender.suspended": Suspended,
     "admin.action": Action,
     "policy.loaded": PolicyLoaded,

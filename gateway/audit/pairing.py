@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from gateway.audit.enforcement import content_left, unfit_floor, violations
-from gateway.audit.leaves import Attempted, Decided, ExceptionUsed, RawFrame, Received, Settled
+from gateway.audit.leaves import Attempted, Decided, ExceptionUsed, RawFrame, Received, Reported, Settled
 from gateway.audit.report import Findings, Kind
 
 MOST_OPEN = 500_000
@@ -52,6 +52,8 @@ class Pairing:
         match body:
             case Received():
                 self._received(where, message, body)
+            case Reported():
+                self._messages.pop(body.report, None)  # it was read, and there is nothing more to do about it
             case Decided() | Attempted() | Settled() | ExceptionUsed() if frame.errand is not None:
                 self._of_errand(where, frame, (message, frame.errand), body)
             case Decided() | Attempted() | Settled() | ExceptionUsed():

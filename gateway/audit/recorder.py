@@ -24,7 +24,6 @@ from gateway.audit.leaves import (
     CapabilityLeaf,
     ClockStep,
     ConfigChanged,
-    Decided,
     ExceptionUsed,
     Frame,
     Heartbeat,
@@ -33,14 +32,17 @@ from gateway.audit.leaves import (
     PolicyLoaded,
     PolicyRefused,
     Recovery,
+    Reported,
     RuleLeaf,
     Settled,
     Started,
     Stopped,
     Suspended,
 )
+from gateway.audit.shortened import shortened
 from gateway.audit.tiles import MAX_LEAF
 from gateway.audit.vault import SALT_SIZE, Entropy, VaultSealer, commit, in_blocks
+from gateway.model.address import Address
 from gateway.model.audit import Leaf, Record, SealedValues
 from gateway.model.capability import Capability
 from gateway.model.decision import Decision, RuleSeen, Send
@@ -50,6 +52,7 @@ from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
 from gateway.model.progress import FINAL, Progress, State
 from gateway.model.sts import StsInForce
+from gateway.wire.report import Report
 
 Values = Sequence[tuple[str, bytes]]  # (field, value), sorted by field
 
@@ -181,6 +184,32 @@ class Recorder:
         """A notice about this errand was composed: `kind` is failure, delay or success, `notice` its message id."""
         body = Notice(kind=kind, notice=notice)
         return self._record(now, "notice.sent", body, (), errand.envelope.id, errand.number)
+
+    def reported(
+        self,
+        message: str,
+        number: int,
+        recipient: Address | None,
+        report: Report,
+        came_as: str,
+        now: datetime,
+        *,
+        notice: str | None = None,
+    ) -> Record:
+        """A report about errand `number` of `message` came back, as message `came_as`; `notice` tells its sender."""
+        body = Reported(
+            happened=report.happened.value,
+            notice=notice,
+            report=came_as,
+            standard=report.standard,
+            status=report.status,
+        )
+        values: list[tuple[str, bytes]] = []
+        if report.diagnostic is not None:
+            values.append(("diagnostic", report.diagnostic.encode()))
+        if recipient is not None:
+            values.append(("recipient", str(recipient).encode()))
+        return self._record(now, "delivery.reported", body, values, message, number)
 
     def suspended(self, envelope: Envelope, sender: str, limit: str) -> Record:
         """With this message `sender` went over `limit`: from here on all that comes from it is held."""
@@ -316,7 +345,7 @@ class Recorder:
         )
         data = _write(frame)
         if len(data) > MAX_LEAF:
-            data = _write(msgspec.structs.replace(frame, body=_shortened(frame)))
+            data = _write(msgspec.structs.replace(frame, body=shortened(frame)))
         if not kept:
             return Record((Leaf(leaf, data),))
         owner = message or ""
@@ -366,19 +395,3 @@ class Recorder:
 def _written(part: T) -> T:
     """The same part of a leaf, already in JSON, which the encoder only copies."""
     return cast("T", msgspec.Raw(_write(part)))
-
-
-def _shortened(frame: Frame) -> msgspec.Struct:
-    """A decision's body without what made it too long; the whole decision is in the vault all the same."""
-    if not isinstance(frame.body, Decided):
-        raise ValueError(f"a {frame.type} leaf would be longer than {MAX_LEAF} octets")
-    body = msgspec.json.decode(_write(frame.body), type=Decided)
-    replace = msgspec.structs.replace
-    telling = tuple(rule for rule in body.rules if rule.applied or rule.result == "unknown")
-    shorter = replace(body, rules=telling, rules_omitted=len(body.rules) - len(telling))
-    if len(_write(replace(frame, body=shorter))) <= MAX_LEAF:
-        return shorter
-    bare = replace(body, rules=(), rules_omitted=len(body.rules), candidates=(), required=(), notes=())
-    if len(_write(replace(frame, body=bare))) <= MAX_LEAF:
-        return bare
-    return replace(bare, capability=replace(body.capability, offers=(), postures=(), unknown=()))

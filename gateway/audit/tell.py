@@ -19,6 +19,7 @@ from gateway.audit.leaves import (
     Notice,
     RawFrame,
     Received,
+    Reported,
     Settled,
     Suspended,
 )
@@ -42,6 +43,15 @@ _STATES = {
     "held": "held until a person releases it",
     "unknown": "may have left before a crash: nobody saw the answer",
 }
+_REPORTED = {
+    "failed": "it came back: the server that took it could not deliver it",
+    "delayed": "the server that took it reports a delay",
+    "expanded": "the server that took it handed it on to several mailboxes",
+    "relayed": "the server that took it handed it on to one that reports nothing further",
+    "delivered": "the server that took it delivered it",
+    "answered": "the mailbox answered automatically",
+    "unclear": "something came back that cannot be read",
+}
 
 
 def tell(frame: RawFrame, body: msgspec.Struct | None, values: Mapping[str, str]) -> str:
@@ -60,6 +70,10 @@ def tell(frame: RawFrame, body: msgspec.Struct | None, values: Mapping[str, str]
             return f"{end} ({_safe(values['reason'])})" if values.get("reason") else end
         case Notice():
             return f"a {body.kind} notice to the sender was composed, message {body.notice}"
+        case Reported():
+            said = f": {_safe(values['diagnostic'])}" if values.get("diagnostic") else ""
+            told = "its sender is told" if body.notice else "nobody is told"
+            return f"{_who(frame, values)}: {_REPORTED.get(body.happened, body.happened)}{said}; {told}"
         case Suspended():
             who = _safe(values.get("sender") or "its sender")
             return f"{who} sent more than {body.limit} through {body.connector} and is suspended: its mail is held"

@@ -41,8 +41,9 @@ class Listener(Section):
 
     name: Annotated[Name, Field(examples=["smarthost"])]
     """Its name in logs and records."""
-    kind: Literal["smarthost"] = "smarthost"
-    """What it takes: `smarthost` takes mail from the connectors below."""
+    kind: Literal["smarthost", "service"] = "smarthost"
+    """What it takes: `smarthost` takes mail from the connectors below; `service` takes, from anybody, what comes back
+    to the addresses that we made ourselves (see `bounce_domain` of a connector), and nothing else."""
     address: Annotated[Listen, Field(examples=["0.0.0.0:25"])]
     """IP address and port. Brackets around IPv6: "[::]:25"."""
     tls: Literal["starttls", "implicit", "off"] = "starttls"
@@ -118,6 +119,10 @@ class Limits(Section):
     """Messages of one client address; what comes faster is told to come back (451). Each process counts for itself."""
     client_recipients: Speed = UNLIMITED
     """Recipients of these messages, in the same way."""
+    report_size: Size = 50 * 1024**2
+    """The largest message at a listener of kind `service`. Some servers return all of what they could not deliver."""
+    report_messages: Speed = Rate(300, 60)
+    """Messages of one client address at listeners of kind `service`; what comes faster is told to come back (451)."""
     sender_messages: Speed = Rate(300, 60)
     """Messages of one sender: of one login where there is one, else of one envelope sender. Who sends more is
     suspended: what comes from then on is taken and held until an operator releases or drops it. A mailbox in a

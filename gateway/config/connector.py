@@ -83,6 +83,11 @@ class Connector(Section):
     """A CR or LF that stands alone, which servers read differently (SMTP smuggling): `reject` refuses the message,
     `normalize` makes CRLF of it, `space` puts a space in its place. Signatures made before may break. Without this
     setting it is `normalize` for `microsoft365`, which sends such mail by BDAT, and `reject` for all others."""
+    bounce_domain: Annotated[Host | None, Field(examples=["gw.hospital.example"])] = None
+    """The domain at which we take what comes back: its MX leads to a listener of kind `service`. Mail then leaves with
+    an envelope sender of ours in this domain, one for each recipient; a bounce is matched to its message, recorded, and
+    told to the sender in plain words. Publish an SPF record for it; where it is a subdomain of the senders' domain, SPF
+    counts for DMARC. Empty: mail keeps its envelope sender, and bounces go to the sender directly."""
     messages: Speed = UNLIMITED
     """Messages that it may hand in, over all its clients: such as "20/s", "300/m", "10000/h", "50000/d". That many may
     come at once; what comes too fast is told to come back (451)."""

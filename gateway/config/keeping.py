@@ -42,6 +42,8 @@ class Keys(Section):
     """Opens the personal values of audit records."""
     audit: SecretFile = Path("keys/audit.key")
     """Signs the audit log's checkpoints."""
+    service: SecretFile = Path("keys/service.key")
+    """Signs the addresses to which bounces come back; needed where there is a listener of kind `service`."""
 
 
 class ServiceUsers(Section):

@@ -80,9 +80,34 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Config:
-        if faults := tuple(contradictions(self.tls, self.delivery.route)):
+        faults = [*contradictions(self.tls, self.delivery.route), *self._homeless_bounces()]
+        if faults:
             raise FaultsError(faults)
         return self
+
+    def _homeless_bounces(self) -> Iterator[Fault]:
+        for index, connector in enumerate(self.connector):
+            if connector.bounce_domain is not None and not self.takes_reports:
+                yield Fault(
+                    ("connector", index, "bounce_domain"),
+                    "is set, and no listener takes what comes back",
+                    'add a [[listener]] of kind = "service", to which the MX of this domain leads',
+                )
+
+    @property
+    def takes_reports(self) -> bool:
+        """Whether a listener takes what comes back to our own addresses."""
+        return any(one.kind == "service" for one in self.listener)
+
+    @property
+    def service_domains(self) -> frozenset[str]:
+        """The domains of our own addresses."""
+        return frozenset({self.hostname, *self.bounce_domains.values()})
+
+    @property
+    def bounce_domains(self) -> dict[str, str]:
+        """Where mail bounces to, by the connector that it came by."""
+        return {one.name: one.bounce_domain for one in self.connector if one.bounce_domain}
 
     @property
     def helo(self) -> str:

@@ -72,7 +72,7 @@ def opening(kind: str, hostname: str, accepted_at: datetime, recipients: int) ->
     """The first two paragraphs."""
     whom = "the recipient named below" if recipients == 1 else "the recipients named below"
     happened = f"The message that you sent on {when(accepted_at)} {_OPENINGS[kind].format(whom=whom)}"
-    return f"This is the mail gateway {hostname}.\n\n{_wrapped(happened)}"
+    return f"This is the mail gateway {hostname}.\n\n{wrapped(happened)}"
 
 
 def paragraph(kind: str, recipient: str, reason: Reason) -> str:
@@ -94,7 +94,7 @@ def paragraph(kind: str, recipient: str, reason: Reason) -> str:
     if kind == "delayed" and reason.retry_until is not None:
         lines.append(_indented(f"It will be tried until {when(reason.retry_until)}."))
     if kind not in {"relayed", "delayed", "held"}:
-        lines.append(_indented(f"What you can do: {_advice(kind, problem)}"))
+        lines.append(_indented(f"What you can do: {advice(kind, problem)}"))
     return "\n".join(lines)
 
 
@@ -104,7 +104,8 @@ def when(moment: datetime) -> str:
     return f"{utc.day} {_MONTHS[utc.month - 1]} {utc.year}, {utc:%H:%M} UTC"
 
 
-def _advice(kind: str, problem: Problem | None) -> str:
+def advice(kind: str, problem: Problem | None) -> str:
+    """What the sender can do, by the status of the trouble."""
     if kind in {"rejected", "hold-expired"}:
         return "Ask your postmaster or the person in charge of these rules."
     subject = problem.status[2:] if problem is not None else "5"
@@ -118,10 +119,10 @@ def _sentence(text: str) -> str:
 
 
 def _indented(text: str) -> str:
-    return _wrapped(text, width=70, indent="    ")
+    return wrapped(text, width=70, indent="    ")
 
 
-def _wrapped(text: str, width: int = 74, indent: str = "") -> str:
+def wrapped(text: str, width: int = 74, indent: str = "") -> str:
     """Lines broken at blanks; a longer word has a line of its own."""
     lines: list[str] = []
     line = ""

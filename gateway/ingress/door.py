@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gateway.ingress.connector import Connectors, client_address
+from gateway.ingress.desk import Desk
 from gateway.ingress.header_gate import HeaderRules, header_rules
 from gateway.ingress.intake import Incident, IncidentKind, Incidents, Intake
 from gateway.ingress.login import LoginCheck
@@ -45,6 +46,7 @@ class Door:
         incidents: Incidents,
         logins: LoginCheck,
         pace: Pace,
+        desk: Desk | None = None,
     ) -> None:
         self.settings = settings
         self.connectors = connectors
@@ -56,6 +58,7 @@ class Door:
         self.clock = clock
         self.logins = logins
         self.pace = pace
+        self.desk = desk
         self.monotonic = asyncio.get_running_loop().time
         self.guests: dict[Guest, str] = {}
         self.stopping: Refused | None = None

@@ -65,6 +65,7 @@ class IncidentKind(StrEnum):
     RELAY_DENIED = "relay-denied"  # the client is nobody's, or the sender's domain is not its own
     AUTHOR_REFUSED = "author-refused"  # From is not what the connector may send as
     TENANT_REFUSED = "tenant-refused"  # from a shared cloud, and not from the connector's own tenant in it
+    SERVICE_REFUSED = "service-refused"  # at a service listener, an address that we did not make
     AUTH_FAILED = "auth-failed"
     AUTH_THROTTLED = "auth-throttled"
     STARTTLS_INJECTION = "starttls-injection"

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from gateway.ingress.connection import Connection
 from gateway.ingress.connector import Connector, Connectors
+from gateway.ingress.desk import Desk
 from gateway.ingress.door import Door
 from gateway.ingress.intake import Incidents, Intake, ignore
 from gateway.ingress.login import LoginCheck
@@ -39,6 +40,8 @@ class Listener:
 
     def use_connectors(self, connectors: Iterable[Connector]) -> None:
         """Change the rules for every message that begins from now on. Raises ValueError as `Connectors` does."""
+        if self._door.desk is not None:
+            return
         self._door.change_connectors(Connectors(connectors))
 
     def use_certificate(self) -> None:
@@ -72,9 +75,10 @@ async def open_listener(
     entropy: Callable[[int], bytes],
     incidents: Incidents = ignore,
     pace: Pace | None = None,
+    desk: Desk | None = None,
 ) -> Listener:
     """Listen. `clock` gives aware UTC times; `entropy` gives that many unguessable octets; listeners share a
-    `pace`.
+    `pace`. With a `desk` it is a service listener, and has no connectors.
 
     Raises ListenerError for settings that must not be used and addresses that cannot be had, TlsFailure for unusable
     certificate files, ValueError for unusable connectors.
@@ -92,6 +96,7 @@ async def open_listener(
         incidents=incidents,
         logins=logins,
         pace=pace or Pace(),
+        desk=desk,
     )
     loop = asyncio.get_running_loop()
     try:

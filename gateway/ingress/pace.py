@@ -27,7 +27,7 @@ class Pace:
         """Why no message may begin now, or None. `connectors` are those that it may come by."""
         if client is not None and self._clients.spent(ip, client, now):
             return _CLIENT
-        if all(
+        if connectors and all(
             one.allowance is not None and self._connectors.spent(one.name, one.allowance, now)
             for one in connectors
         ):
@@ -35,10 +35,10 @@ class Pace:
         return None
 
     def taken(
-        self, ip: str, client: Allowance | None, connector: Connector, recipients: int, now: float
+        self, ip: str, client: Allowance | None, connector: Connector | None, recipients: int, now: float
     ) -> None:
         """A message was taken."""
         if client is not None:
             self._clients.count(ip, client, recipients, now)
-        if connector.allowance is not None:
+        if connector is not None and connector.allowance is not None:
             self._connectors.count(connector.name, connector.allowance, recipients, now)

@@ -46,6 +46,7 @@ _LOGIN_BROKEN = Refused(454, "4.7.0", "internal trouble; try again later")
 _ACCEPTED = Accepted()
 _MAIL_ACCEPTED = {rule: MailAccepted(rule) for rule in Newlines}
 _ONE_NOTICE = Refused(550, "5.7.1", "a notice or automatic answer goes to one recipient")
+_GUESSING = Refused(421, "4.7.0", "too many addresses that are not ours", close=True)
 _NO_POSTMASTER = Refused(550, "5.1.1", "no postmaster is set up here; name a domain")
 
 
@@ -89,6 +90,7 @@ class Session:
         self._candidates: tuple[Connector, ...] = ()
         self._submission: Submission | None = None
         self._draining = False
+        self._guesses = 0  # recipients that no address of ours was
         self._question = 0  # counts questions that take time: an answer to an earlier one is not heard
 
     @property
@@ -196,8 +198,8 @@ class Session:
     # ---------------------------------------------------------------------------------------------------- judging
 
     def _judge_mail(self, mail: MailCommand) -> Event:
-        standing = self._current_standing()
-        admitted = admit(standing, mail.sender)
+        desk = self._door.desk
+        admitted = desk.admit(mail.sender) if desk else admit(self._current_standing(), mail.sender)
         if isinstance(admitted, Refused):
             sender = mail.sender.domain if mail.sender else "<>"
             self._report(IncidentKind.RELAY_DENIED, f"sender domain {sender}: {admitted.text}")
@@ -211,7 +213,7 @@ class Session:
             self._report(IncidentKind.TOO_FAST, hurry.text)
             return hurry
         self._candidates = admitted
-        return _MAIL_ACCEPTED[newline_rule(admitted)]
+        return _MAIL_ACCEPTED[newline_rule(admitted) if desk is None else Newlines.NORMALIZE]
 
     def _current_standing(self) -> Standing:
         connectors = self._door.connectors
@@ -241,6 +243,11 @@ class Session:
         return _ACCEPTED
 
     def _judge_recipient(self, recipient: Recipient) -> Event:
+        desk = self._door.desk
+        if desk is not None and (refused := desk.refuses(recipient.address, self._door.clock())):
+            self._report(IncidentKind.SERVICE_REFUSED)
+            self._guesses += 1
+            return refused if self._guesses < self._door.error_limit else _GUESSING
         if not recipient.address.domain and self._door.settings.postmaster is None:
             return _NO_POSTMASTER
         return _ACCEPTED
@@ -252,6 +259,7 @@ class Session:
         if (
             mail.sender is None
             and len(recipients) > 1
+            and door.desk is None
             and not any(each.null_sender == "allow" for each in self._candidates)
         ):
             return _ONE_NOTICE
@@ -273,6 +281,7 @@ class Session:
             recipients=self._unique(recipients),
             body=body,
             now=now,
+            for_desk=door.desk is not None,
         )
         return _ACCEPTED
 
@@ -335,7 +344,7 @@ class Session:
             submission.abandon()
         if refusal is not None and submission.incident is not None:
             self._report(submission.incident, f"{submission.message}: {refusal.text}")
-        if refusal is None and submission.connector is not None:
+        if refusal is None:
             door, taken = self._door, len(submission.recipients)
             allowance = door.settings.client_allowance
             door.pace.taken(self.ip, allowance, submission.connector, taken, door.monotonic())

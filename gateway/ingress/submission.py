@@ -24,6 +24,8 @@ _INCIDENTS = {
     Lack.TENANT: IncidentKind.TENANT_REFUSED,
 }
 
+SERVICE = "service"  # stands for a connector in records of what came to a service listener
+
 
 class Submission:
     """Content goes in by `add`, which never waits; `drain` moves it to the body writer; `accept` ends it.
@@ -45,6 +47,7 @@ class Submission:
         recipients: tuple[Recipient, ...],
         body: BodyWriter,
         now: datetime,
+        for_desk: bool = False,
     ) -> None:
         self.message = message
         self.refusal: Refused | None = None
@@ -60,6 +63,7 @@ class Submission:
         self._ours = ours
         self._mail = mail
         self._now = now
+        self._for_desk = for_desk
         self._collector: HeaderCollector | None = HeaderCollector(header_limit)
         self._queue: list[bytes] = []
         self._body: BodyWriter | None = body
@@ -137,6 +141,10 @@ class Submission:
     def _open(self, block: bytes, rest: bytes) -> None:
         """The header is complete: judge it, and put our field on top."""
         self._collector = None
+        if self._for_desk:  # reports have authors of every kind; nobody but the gateway reads them
+            self._client = msgspec.structs.replace(self._client, connector=SERVICE)
+            self._begin(block, rest)
+            return
         judged = judge_header(block, self._rules)
         if isinstance(judged, AuthorError):
             self._refuse(Refused(550, "5.7.1", str(judged)), IncidentKind.AUTHOR_REFUSED)
@@ -161,6 +169,9 @@ class Submission:
             header = remove_control_fields(header)  # words to us that somebody outside wrote
         self.connector = found.connector
         self._client = msgspec.structs.replace(self._client, connector=found.connector.name)
+        self._begin(header, rest)
+
+    def _begin(self, header: bytes, rest: bytes) -> None:
         trace = received_field(
             self._client,
             hostname=self._hostname,
@@ -194,6 +205,7 @@ class Submission:
             body_type=mail.body_type,
             smtputf8=mail.smtputf8,
             requiretls=mail.requiretls,
+            origin="bounce" if self._for_desk else "relayed",
             forwarded=self._forwarded,
         )
 

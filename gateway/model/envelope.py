@@ -42,7 +42,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     lines, not dot-stuffed, our Received field on top. `ret` and `envid` are RFC 3461 parameters as sent (envid: xtext
     undecoded).
     `stream` separates kinds of traffic; `origin` is "relayed" for clients' mail, "notice" and "report" (RFC 8460) for
-    mail that we compose.
+    mail that we compose, "bounce" for what came back to an address of ours.
     `forwarded` is "" or, for mail that somebody outside wrote and our own server passed on, "hold" or "portal".
     """
 

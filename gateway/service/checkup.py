@@ -21,6 +21,7 @@ from gateway.probe.dns import near, system_servers
 from gateway.service.clock import now
 from gateway.service.dkim import KeysUnusable, usable_keys
 from gateway.service.policies import SITE, load_policy
+from gateway.service.rootkeys import load_service_key
 from gateway.store.contract import StoreUnusable
 from gateway.store.keys import load_key_file, load_private_key
 
@@ -37,7 +38,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 def check_up(config: Config) -> tuple[Finding, ...]:
     """Everything, whatever is found first."""
-    looks = (_policy, _keys, _connectors, _dkim, _certificates, _folders, _dns, _trust, _alerts)
+    looks = (_policy, _keys, _connectors, _bounces, _dkim, _certificates, _folders, _dns, _trust, _alerts)
     return tuple(finding for look in looks for finding in look(config))
 
 
@@ -59,11 +60,13 @@ def _policy(config: Config) -> Iterator[Finding]:
 
 
 def _keys(config: Config) -> Iterator[Finding]:
-    readers: tuple[tuple[str, Path, Callable[[Path], object]], ...] = (
+    readers: list[tuple[str, Path, Callable[[Path], object]]] = [
         ("queue", config.keys.queue, load_key_file),
         ("vault", config.keys.vault, load_private_key),
         ("audit", config.keys.audit, load_key),
-    )
+    ]
+    if config.takes_reports:
+        readers.append(("service", config.keys.service, load_service_key))
     for name, file, read in readers:
         try:
             read(file)
@@ -78,6 +81,20 @@ def _keys(config: Config) -> Iterator[Finding]:
                     "warning",
                     f"keys.{name}: {file} lies beside the data that it opens",
                     "keep it in another folder, and out of the data's backups",
+                )
+
+
+def _bounces(config: Config) -> Iterator[Finding]:
+    """DMARC's relaxed alignment, as far as names tell: a bounce domain below the domain that is sent as fits."""
+    for connector in config.connector:
+        home = connector.bounce_domain
+        for domain in connector.domains if home else ():
+            if not f".{home}".endswith(f".{domain}"):
+                yield Finding(
+                    "warning",
+                    f"connector {connector.name}: bounce_domain {home} is not below {domain}: SPF does not count for "
+                    "DMARC there",
+                    f"take one below {domain}, or rely on DKIM: docs/bounces.md",
                 )
 
 

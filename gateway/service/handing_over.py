@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from gateway.config import Config
 from gateway.deliver.courier import Courier
+from gateway.deliver.return_path import returning_headers
 from gateway.journey import Departure
 from gateway.model.capability import MxHost, Route
 from gateway.model.delivery import Deferred, DeliveryAttempt, ProtectedMessage
@@ -30,7 +31,7 @@ def deliverer(
         source = _source(config, lead.decision.effects.pool)
         attempts = await carrier.deliver(
             message,
-            [one.work.errand for one in departures],
+            returning_headers([one.work.errand for one in departures], message.sender),
             _undemanding(route) if reports else route,
             numbers=[one.work.progress.attempts + 1 for one in departures],
             source_address=source,

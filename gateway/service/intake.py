@@ -118,7 +118,9 @@ class StoreIntake:
             return
         lease_until = worker.lease_until() if worker else None
         content = None if lease_until is None else body.content()
-        foreseen = await worker.foresee(envelope, content) if worker and content is not None else None
+        foreseen = None
+        if worker and content is not None and envelope.origin == "relayed":
+            foreseen = await worker.foresee(envelope, content)
         record = self._recorder.received(envelope)
         if foreseen is None:
             queued = Progress(state=State.QUEUED, due_at=envelope.accepted_at)
@@ -137,7 +139,7 @@ class StoreIntake:
 
     async def _held(self, envelope: Envelope, body: Body) -> tuple[tuple[Progress, ...], Record] | None:
         """Where the errands of a suspended sender stand, with the record of it; None: this one is not suspended."""
-        if self._suspensions is None:
+        if self._suspensions is None or envelope.origin != "relayed":
             return None
         try:
             with self._store_troubles():

@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import assert_never
 
@@ -232,6 +233,14 @@ class Books:
         """An operator did something that moves no errand."""
         await self._store.append(self._recorder.action(action, actor, reason, self._now()))
 
+    async def reported(self, work: Work, record: Record, notice: NewMessage | None = None) -> None:
+        """A report was read: it is forgotten with the record of what it said and the notice that this causes."""
+        after = replace(work.progress, state=State.DROPPED, due_at=self._now())
+        spawn = (notice,) if notice is not None else ()
+        await self._store.commit(work.lease, after, record, spawn, keep_lease=False)
+        if spawn:
+            self._changed()
+
     async def give_back(self, work: Work) -> None:
         """Let go of an errand that was claimed, unchanged."""
         await self._store.commit(work.lease, work.progress, Record(), keep_lease=False)
@@ -266,7 +275,7 @@ class Books:
         spawn: tuple[NewMessage, ...] = ()
         if notice is not None:
             if told is None:
-                spawn = (await self._compose((notice, *beside), now),)
+                spawn = (await self._compose((notice, *beside)),)
                 told = spawn[0].envelope.id
             record += self._recorder.notice(work.errand, notice.kind.value, told, now)
             if notice.kind in (Kind.DELAYED, Kind.HELD):
@@ -290,17 +299,22 @@ class Books:
             retry_until=expires_at(self._schedule, envelope.accepted_at, envelope.origin),
         )
 
-    async def _compose(self, notices: tuple[Notice, ...], now: datetime) -> NewMessage:
+    async def _compose(self, notices: tuple[Notice, ...]) -> NewMessage:
         notice = notices[0]
+        original = await self._header_of(notice.errand.envelope)
+        return self.letter(notice.to, partial(compose_notice, notices, original=original))
+
+    def letter(self, to: Address, write: Callable[..., bytes]) -> NewMessage:
+        """A notice that enters the queue with the commit that causes it. `write` is told who writes, when, and what
+        makes the message unlike all others."""
+        now = self._now()
         fresh = message_id(int(now.timestamp() * 1000), self._entropy(7))
-        content = compose_notice(
-            notices,
+        content = write(
             hostname=self._notices.hostname,
             postmaster=self._notices.postmaster,
             now=now,
             message_id=f"{fresh}@{self._notices.hostname}",
             boundary=f"=_{self._entropy(12).hex()}",
-            original=await self._header_of(notice.errand.envelope),
         )
         envelope = Envelope(
             id=fresh,
@@ -309,10 +323,10 @@ class Books:
                 ip="", port=0, helo=self._notices.hostname, listener="", connector="notices", protocol="local"
             ),
             sender=None,
-            recipients=(Recipient(notice.to),),
+            recipients=(Recipient(to),),
             size=len(content),
             sha256=sha256(content).digest(),
-            smtputf8=notice.to.needs_smtputf8,
+            smtputf8=to.needs_smtputf8,
             origin="notice",
         )
         return NewMessage(

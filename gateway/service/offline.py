@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from gateway.config import Config
+from gateway.model.alarm import AlarmKind
+from gateway.service.alerts.alarms import Alarms
 from gateway.service.calls import queue_calls
 from gateway.service.clock import entropy, now
 from gateway.service.control import Call
@@ -37,7 +39,14 @@ async def opened(config: Config) -> AsyncIterator[Mapping[str, Call]]:
             entropy=entropy,
             changed=_nobody,
         )
-        operations = Operations(store, books, now=now, changed=_nobody)
+        alarms = Alarms(config.run_directory, "offline", now)
+        operations = Operations(
+            store,
+            books,
+            now=now,
+            changed=_nobody,
+            resumed=lambda sender: alarms.over(AlarmKind.SENDER_HELD, sender),
+        )
         yield {
             **queue_calls(operations),
             **story_calls(config.audit_directory, store, vault),

@@ -42,15 +42,23 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 class Operations:
-    """The operator's calls. `changed` is told when something may have become due."""
+    """The operator's calls. `changed` is told when something may have become due, `resumed` of a sender that may send
+    again."""
 
     def __init__(
-        self, store: Store, books: Books, *, now: Callable[[], datetime], changed: Callable[[], None]
+        self,
+        store: Store,
+        books: Books,
+        *,
+        now: Callable[[], datetime],
+        changed: Callable[[], None],
+        resumed: Callable[[str], None],
     ) -> None:
         self._store = store
         self._books = books
         self._now = now
         self._changed = changed
+        self._resumed = resumed
 
     async def counts(self) -> Counts:
         """How much waits, by state."""
@@ -80,6 +88,7 @@ class Operations:
         if not await suspension.resume(self._store, sender, self._now()):
             return False
         await self._books.acted("resume", actor, f"{sender}: {reason}")
+        self._resumed(sender)
         return True
 
     async def accept_loss(self, domain: str, actor: Actor, reason: str) -> tuple[GradeSeen, ...]:

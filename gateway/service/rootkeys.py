@@ -6,12 +6,21 @@ Raises StoreUnusable for a file that is not there, not a key, or open to others.
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from gateway.config import Config
 from gateway.service.roles import Role
-from gateway.store.keys import QueueKey, SealingKey, load_key_file, load_private_key, load_public_key
+from gateway.store.keys import (
+    QueueKey,
+    SealingKey,
+    load_key_file,
+    load_private_key,
+    load_public_key,
+    load_secret_file,
+)
+from gateway.wire.service_address import KEY_OCTETS, ServiceAddresses
 
 
 def queue_key(config: Config) -> QueueKey:
@@ -36,3 +45,15 @@ def vault_key(config: Config) -> X25519PrivateKey:
 def public_vault_key(config: Config) -> X25519PublicKey:
     """Seals them."""
     return load_public_key(config.keys.vault)
+
+
+def service_addresses(config: Config) -> ServiceAddresses | None:
+    """Makes and reads the addresses to which bounces come back; None where there is no listener for them."""
+    if not config.takes_reports:
+        return None
+    return ServiceAddresses(load_service_key(config.keys.service))
+
+
+def load_service_key(file: Path) -> bytes:
+    """Signs those addresses."""
+    return load_secret_file(file, KEY_OCTETS)

@@ -26,7 +26,8 @@ from gateway.service.clock import entropy, now
 from gateway.service.dkim_files import ALGORITHMS, DkimKey
 from gateway.service.dkim_files import make_key as make_signing_key
 from gateway.service.upstreams import CONNECTORS, Side, Upstream, recipe
-from gateway.store.keys import make_key_file
+from gateway.store.keys import make_key_file, make_secret_file
+from gateway.wire.service_address import KEY_OCTETS
 
 CERTIFICATE_LIFE = timedelta(days=365)
 
@@ -96,7 +97,7 @@ def set_up(wishes: Wishes) -> Done:
     text = _configuration(wishes)
     config_file = folder / "sealgate.toml"
     planned = [config_file, folder / "policies" / f"{wishes.pack}.toml"]
-    planned += [folder / "keys" / f"{name}.key" for name in ("queue", "vault", "audit")]
+    planned += [folder / "keys" / f"{name}.key" for name in ("queue", "vault", "audit", "service")]
     planned += [folder / "keys" / f"{name}.pub" for name in ("queue", "vault")]
     planned += [folder / "certs" / "gateway.pem", folder / "certs" / "gateway.key"]
     secret = folder / wishes.upstream.secret_file if wishes.upstream.secret_file else None
@@ -132,13 +133,14 @@ def set_up(wishes: Wishes) -> Done:
 
 
 def make_keys(folder: Path) -> None:
-    """Make the three root keys in a folder of their own."""
+    """Make the root keys in a folder of their own."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in ("queue", "vault"):
         key = make_key_file(folder / f"{name}.key")
         pem = key.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         (folder / f"{name}.pub").write_bytes(pem)  # enough to take mail in (`run --role ingress`)
     make_key(folder / "audit.key")
+    make_secret_file(folder / "service.key", entropy(KEY_OCTETS))
 
 
 def _configuration(wishes: Wishes) -> str:

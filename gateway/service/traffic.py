@@ -7,7 +7,6 @@ queue. Started and stopped by `lifecycle`.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
@@ -17,15 +16,19 @@ from msgspec.structs import replace
 
 from gateway import __version__
 from gateway.audit.recorder import Recorder
+from gateway.audit.vault import VaultOpener
 from gateway.config import Config, ConfigError
-from gateway.ingress.intake import Incident
+from gateway.deliver.return_path import ReturnPaths
+from gateway.ingress.desk import Desk
 from gateway.ingress.listener import Listener, ListenerError, open_listener
 from gateway.ingress.pace import Pace
 from gateway.ingress.tls import TlsFailure
+from gateway.journey import ReturnPath, own_sender
 from gateway.model.problem import Problem
 from gateway.service import control, wiring, wiring_in
 from gateway.service.alerts import watchfulness
 from gateway.service.alerts.alarms import Alarms
+from gateway.service.bounces import Bounces
 from gateway.service.calls import queue_calls, simple
 from gateway.service.children import CannotStart
 from gateway.service.clock import entropy, now
@@ -36,6 +39,7 @@ from gateway.service.dkim_calls import dkim_calls
 from gateway.service.dnssec import DnssecLog
 from gateway.service.downgrade import alarm_of_loss
 from gateway.service.figures import figure_calls
+from gateway.service.happenings import Happenings
 from gateway.service.heart import Heart
 from gateway.service.intake import StoreIntake
 from gateway.service.ledger import Books
@@ -48,7 +52,7 @@ from gateway.service.reload import Reloader
 from gateway.service.reporting import reporter
 from gateway.service.roles import Process, Role
 from gateway.service.room import Room
-from gateway.service.rootkeys import public_vault_key, vault_key
+from gateway.service.rootkeys import public_vault_key, service_addresses, vault_key
 from gateway.service.running import RunningMark
 from gateway.service.sealing import SealerWatch
 from gateway.service.session_counts import SessionCounts
@@ -58,6 +62,7 @@ from gateway.service.suspension import Suspensions
 from gateway.service.trust import revocation
 from gateway.service.worker import Limits, Worker
 from gateway.store.contract import Store
+from gateway.wire.service_address import ServiceAddresses
 
 DRAIN = 600.0  # seconds for deliveries that wait for the answer to their last octet
 LISTENER_GRACE = 30.0  # seconds for messages that are just coming in
@@ -102,9 +107,9 @@ class Traffic:
         self._store = store
         self._watch = watch
         self._owner = owner
-        self._incidents: Counter[str] = Counter()
         self._counts = DayCounts(store, now)
         self._sightings = Sightings(store, alarms, config.alerts.partner_certificate, now)
+        self._happenings = Happenings(alarms)
         self._worker: Worker | None = None
         self.listeners: list[Listener] = []
         self._ranges = ProviderRanges(config.run_directory, wanted(config), self._ranges_changed)
@@ -118,14 +123,17 @@ class Traffic:
         public = vault.public_key() if vault else public_vault_key(config)
         recorder = wiring.recorder(config, public, entropy)
         heart = await self._heart(recorder, policies)
+        addresses = service_addresses(config)
 
         calls: dict[str, Call] = {}
         dkim: Dkim | None = None
         if policies and vault:
             books = self._books(recorder)
             dkim = self._dkim(recorder)
-            self._worker = self._start_worker(policies, books, recorder, dkim)
-            operations = Operations(self._store, books, now=now, changed=self._worker.wake)
+            self._worker = self._start_worker(policies, books, recorder, dkim, VaultOpener(vault), addresses)
+            operations = Operations(
+                self._store, books, now=now, changed=self._worker.wake, resumed=self._happenings.resumed
+            )
             if self._process.leads:
                 calls = {
                     **queue_calls(operations),
@@ -136,7 +144,7 @@ class Traffic:
                 }
             self._keep_watch(policies, recorder)
         if Role.INGRESS in roles:
-            await self._open_listeners(recorder)
+            await self._open_listeners(recorder, addresses)
         self.reloader = Reloader(config, self._file, policies, dkim, self.listeners, heart, self._ranges)
         reloads = {"reload": self.reloader.reload, "dkim.reload": self.reloader.reload_dkim}
         await self._answer({**calls, **{name: simple(call) for name, call in reloads.items()}})
@@ -162,7 +170,9 @@ class Traffic:
 
     async def _heart(self, recorder: Recorder, policies: PolicyInForce | None) -> Heart:
         leads = self._process.leads and policies is not None
-        heart = Heart(self._store, recorder, self._incidents, now=now, fatal=self._owner.cannot_go_on)
+        heart = Heart(
+            self._store, recorder, self._happenings.counters, now=now, fatal=self._owner.cannot_go_on
+        )
         if leads:
             mark = RunningMark(self._store, now)
             clean = await mark.set()
@@ -205,7 +215,15 @@ class Traffic:
         if not watching.cancelled() and (bug := watching.exception()) is not None:
             self._owner.cannot_go_on(bug)
 
-    def _start_worker(self, policies: PolicyInForce, books: Books, recorder: Recorder, dkim: Dkim) -> Worker:
+    def _start_worker(
+        self,
+        policies: PolicyInForce,
+        books: Books,
+        recorder: Recorder,
+        dkim: Dkim,
+        vault: VaultOpener,
+        addresses: ServiceAddresses | None,
+    ) -> Worker:
         config, store = self._config, self._store
         lookup = wiring.name_servers(config, DnssecLog(self._alarms))
         looks = revocation(config, lookup)
@@ -214,9 +232,27 @@ class Traffic:
         self._count()
         carrier = wiring.courier(config, connections, now, dkim.signer.sign)
         ledger = CountingLedger(books, self._counts, self._sightings)
+        return_path: ReturnPath = own_sender
+        bounces = None
+        if addresses is not None:
+            return_path = ReturnPaths(addresses, config.bounce_domains).of
+            bounces = Bounces(
+                store, books, recorder, vault, addresses, now=now, unmatched=self._happenings.unmatched
+            )
         worker = Worker(
             store,
-            wiring.stages(config, store, policies, prober, carrier, ledger, now, SessionCounts(self._counts)),
+            wiring.stages(
+                config,
+                store,
+                policies,
+                prober,
+                carrier,
+                ledger,
+                now,
+                SessionCounts(self._counts),
+                return_path,
+            ),
+            report=bounces.receive if bounces else None,
             now=now,
             setback=books.setback,
             expired=books.hold_expired,
@@ -256,8 +292,9 @@ class Traffic:
         self._counts.start()
         self._owner.on_stop("counts", self._counts.close)
 
-    async def _open_listeners(self, recorder: Recorder) -> None:
+    async def _open_listeners(self, recorder: Recorder, addresses: ServiceAddresses | None) -> None:
         config = self._config
+        desk = Desk(addresses, config.service_domains) if addresses is not None else None
         intake = StoreIntake(
             self._store,
             recorder,
@@ -270,21 +307,23 @@ class Traffic:
                 wiring_in.sender_allowances(config),
                 now=now,
                 monotonic=asyncio.get_running_loop().time,
-                alarm=self._suspended,
+                alarm=self._happenings.suspended,
             ),
         )
         pace = Pace()
         for settings in config.listener:
             listens = wiring_in.listener_settings(config, settings)
+            for_service = settings.kind == "service"
             try:
                 listener = await open_listener(
                     replace(listens, reuse_port=self._process.shares_ports),
-                    wiring_in.connectors(config, self._ranges.networks),
+                    () if for_service else wiring_in.connectors(config, self._ranges.networks),
                     intake,
                     clock=now,
                     entropy=entropy,
-                    incidents=self._noted,
+                    incidents=self._happenings.at_the_door,
                     pace=pace,
+                    desk=desk if for_service else None,
                 )
             except (ConfigError, ListenerError, TlsFailure, ValueError) as error:
                 raise CannotStart(
@@ -333,14 +372,6 @@ class Traffic:
         self._owner.on_stop("watch over disk and memory", end)
         return lambda: room.shortage
 
-    def _suspended(self, sender: str, limit: str) -> None:
-        self._incidents["sender-suspended"] += 1
-        log.error(
-            "a sender is suspended and its mail held: `sealgate queue release` or `drop`, then `queue resume`",
-            sender=sender,
-            limit=limit,
-        )
-
     async def _close_listeners(self) -> None:
         await asyncio.gather(*(listener.close(LISTENER_GRACE) for listener in self.listeners))
 
@@ -353,24 +384,6 @@ class Traffic:
             path.unlink(missing_ok=True)
 
         self._owner.on_stop("control socket", end)
-
-    def _noted(self, incident: Incident) -> None:
-        self._incidents[incident.kind.value] += 1
-        if incident.error is not None:
-            log.error(
-                "trouble at the door",
-                kind=incident.kind.value,
-                listener=incident.listener,
-                exc_info=incident.error,
-            )
-        else:
-            log.info(
-                "at the door",
-                kind=incident.kind.value,
-                listener=incident.listener,
-                ip=incident.ip,
-                detail=incident.detail,
-            )
 
 
 def ending(task: asyncio.Task[None]) -> Callable[[], Awaitable[object]]:

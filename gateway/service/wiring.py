@@ -25,7 +25,7 @@ from gateway.deliver.dkim import Sign
 from gateway.deliver.plan import Bounds
 from gateway.deliver.pool import Hop, Limits, Pool
 from gateway.deliver.retry import Schedule
-from gateway.journey import Ledger, Stages
+from gateway.journey import Ledger, ReturnPath, Stages, own_sender
 from gateway.model.address import Address
 from gateway.model.capability import Capability, GradeSeen, HostPosture, MxHost
 from gateway.model.decision import Decision, Defer, Send, Standing
@@ -236,6 +236,7 @@ def stages(
     ledger: Ledger,
     now: Callable[[], datetime],
     sessions: SessionCounts,
+    return_path: ReturnPath = own_sender,
 ) -> Stages:
     """The journey's stages, each bound to what it needs."""
 
@@ -281,4 +282,5 @@ def stages(
         protect=protected,
         deliver=deliverer(config, prober, carrier, sessions),
         ledger=ledger,
+        return_path=return_path,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from gateway.config import Config
 from gateway.config.accepting import Listener
 from gateway.config.connector import Connector as ConnectorSettings
@@ -12,14 +14,17 @@ from gateway.config.secrets import read_secrets
 from gateway.ingress.connector import Connector, User
 from gateway.ingress.settings import ListenerSettings, Timers
 from gateway.ingress.tenant import TenantProof
-from gateway.model.rate import Allowance, Rate
+from gateway.model.rate import UNLIMITED, Allowance, Rate
 from gateway.wire.smtp_server_data import Newlines
+
+STRANGERS_RECIPIENTS = 100  # of one message at a service listener
+STRANGERS_ERRORS = 5
 
 
 def listener_settings(config: Config, listener: Listener) -> ListenerSettings:
     """One listener, with the limits that all share."""
-    timeouts = listener.timeouts
-    return ListenerSettings(
+    limits, timeouts = config.limits, listener.timeouts
+    settings = ListenerSettings(
         name=listener.name,
         host=str(listener.address.host),
         port=listener.address.port,
@@ -28,12 +33,12 @@ def listener_settings(config: Config, listener: Listener) -> ListenerSettings:
         certificate=str(listener.certificate or ""),
         key=str(listener.key or ""),
         postmaster=config.postmaster,
-        size_limit=config.limits.message_size,
-        header_limit=config.limits.header_size,
-        recipient_limit=config.limits.recipients,
+        size_limit=limits.message_size,
+        header_limit=limits.header_size,
+        recipient_limit=limits.recipients,
         sessions=listener.max_sessions,
-        sessions_per_client=config.limits.sessions_per_client,
-        client_allowance=_allowance(config.limits.client_messages, config.limits.client_recipients),
+        sessions_per_client=limits.sessions_per_client,
+        client_allowance=_allowance(limits.client_messages, limits.client_recipients),
         proxies=tuple(map(str, listener.proxy_protocol)),
         xclients=tuple(map(str, listener.xclient)),
         timers=Timers(
@@ -41,6 +46,15 @@ def listener_settings(config: Config, listener: Listener) -> ListenerSettings:
             command=timeouts.command.total_seconds(),
             data=timeouts.data.total_seconds(),
         ),
+    )
+    if listener.kind != "service":
+        return settings
+    return replace(
+        settings,
+        size_limit=limits.report_size,
+        client_allowance=_allowance(limits.report_messages, UNLIMITED),
+        recipient_limit=STRANGERS_RECIPIENTS,
+        error_limit=STRANGERS_ERRORS,
     )
 
 

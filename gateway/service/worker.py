@@ -60,6 +60,7 @@ class Worker:
         setback: Callable[[Work, Exception], Awaitable[None]],
         expired: Callable[[Work], Awaitable[None]],
         broken: Callable[[StoreBroken], None],
+        report: Callable[[Work], Awaitable[None]] | None = None,
         resting: Callable[[], bool] = lambda: False,
         limits: Limits = Limits(),
     ) -> None:
@@ -69,6 +70,7 @@ class Worker:
         self._setback = setback
         self._expired = expired
         self._broken = broken
+        self._report = report  # reads what came back; where no listener takes reports, there are none
         self._resting = resting  # nothing new may leave now; whoever ends that rest wakes us
         self._limits = limits
         self._running: dict[asyncio.Task[None], Sequence[Work]] = {}
@@ -166,12 +168,26 @@ class Worker:
             for work in works:
                 if work.progress.state is State.HELD:  # leased because its time is up
                     await self._expired(work)
-            if due:
+            if due and due[0].errand.envelope.origin == "bounce":
+                await self._read_reports(due)
+            elif due:
                 await carry(due, self._stages)
         except Unsettled as unsettled:
             await self._put_back(unsettled.troubles)
         except Exception as trouble:  # noqa: BLE001  (whatever it was: the errands go back, nothing is lost)
             await self._put_back([(work, trouble) for work in works])
+
+    async def _read_reports(self, works: Sequence[Work]) -> None:
+        troubles: list[tuple[Work, Exception]] = []
+        for work in works:
+            try:
+                if self._report is None:
+                    raise LookupError("no listener takes reports any more")
+                await self._report(work)
+            except Exception as trouble:  # noqa: BLE001  (one report's trouble is not the next one's)
+                troubles.append((work, trouble))
+        if troubles:
+            await self._put_back(troubles)
 
     async def _put_back(self, troubles: Sequence[tuple[Work, Exception]]) -> None:
         try:

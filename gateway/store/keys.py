@@ -68,7 +68,32 @@ class QueueKey(SealingKey):
 def make_key_file(path: Path) -> QueueKey:
     """Write a new key to a new file of mode 0600. An existing file is never touched."""
     private = X25519PrivateKey.generate()
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    _write_new(path, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return QueueKey(private)
+
+
+def make_secret_file(path: Path, secret: bytes) -> None:
+    """Write a secret to a new file of mode 0600, as one line of hexadecimal. An existing file is never touched."""
+    _write_new(path, secret.hex().encode() + b"\n")
+
+
+def load_secret_file(path: Path, octets: int) -> bytes:
+    """Read a secret of so many octets from a file that nobody else may read."""
+    text = _read(path, _refuse_loose).strip()
+    try:
+        secret = bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        secret = b""
+    if len(secret) != octets:
+        raise StoreUnusable(
+            str(path),
+            f"this is no secret of {2 * octets} hexadecimal digits",
+            f"make one: `openssl rand -hex {octets}`",
+        )
+    return secret
+
+
+def _write_new(path: Path, text: bytes) -> None:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
@@ -78,7 +103,7 @@ def make_key_file(path: Path) -> QueueKey:
     except OSError as error:
         raise _unreadable(path, error, "made") from None
     try:
-        os.write(handle, pem)
+        os.write(handle, text)
         os.fsync(handle)
     finally:
         os.close(handle)
@@ -87,7 +112,6 @@ def make_key_file(path: Path) -> QueueKey:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return QueueKey(private)
 
 
 def load_key_file(path: Path) -> QueueKey:

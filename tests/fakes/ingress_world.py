@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.ingress.connector import Connector
+from gateway.ingress.desk import Desk
 from gateway.ingress.intake import BodyWriter, Incident, IntakeUnavailable
 from gateway.ingress.listener import Listener, open_listener
 from gateway.ingress.settings import ListenerSettings
@@ -195,7 +196,9 @@ class RawClient:
 
 @asynccontextmanager
 async def world(
-    connectors: Sequence[Connector] = (LOCAL,), settings: ListenerSettings | None = None
+    connectors: Sequence[Connector] = (LOCAL,),
+    settings: ListenerSettings | None = None,
+    desk: Desk | None = None,
 ) -> AsyncIterator[World]:
     """An open listener on a free port of 127.0.0.1, closed in the end. No task and no callback may have failed."""
     unhandled: list[dict[str, Any]] = []
@@ -210,6 +213,7 @@ async def world(
         clock=lambda: NOW,
         entropy=lambda size: (next(counter) << 6).to_bytes(size, "big"),
         incidents=incidents.append,
+        desk=desk,
     )
     try:
         yield World(listener, intake, incidents)

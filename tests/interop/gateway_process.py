@@ -51,6 +51,7 @@ kind = "smtp"
 networks = ["127.0.0.0/8"]
 domains = ["hospital.example"]
 null_sender = "allow"
+{connector}
 
 [dns]
 servers = ["{dns}"]
@@ -68,6 +69,7 @@ max = "4s"
 
 [audit]
 checkpoint_interval = "1s"
+{more}
 """
 
 
@@ -99,8 +101,19 @@ _SEALGATE = (sys.executable, "-m", "gateway")
 
 
 @contextmanager
-def gateway(home: Path, authority: Authority, sink: Sink, domains: Sequence[str]) -> Iterator[Gateway]:
-    """A gateway with the policy pack `baseline`, for which `sink` is the server of all `domains`."""
+def gateway(
+    home: Path,
+    authority: Authority,
+    sink: Sink,
+    domains: Sequence[str],
+    *,
+    connector: str = "",
+    more: str = "",
+) -> Iterator[Gateway]:
+    """A gateway with the policy pack `baseline`, for which `sink` is the server of all `domains`.
+
+    `connector` is added to the settings of its connector, `more` to its configuration.
+    """
     (home / "log").mkdir(parents=True)
     make_keys(home / "keys")
     certificate = Path(authority.issue(HOSTNAME))
@@ -117,6 +130,8 @@ def gateway(home: Path, authority: Authority, sink: Sink, domains: Sequence[str]
                 dns=dns,
                 ca_file=authority.ca_file,
                 sink_port=sink.port,
+                connector=connector,
+                more=more,
             )
         )
         try:

@@ -26,6 +26,7 @@ from gateway.model.delivery import Deferred, Delivered, Failed, Reply, Unknown
 from gateway.model.envelope import Errand
 from gateway.model.problem import Problem
 from gateway.model.progress import State
+from gateway.wire.report import Happened, Report
 from tests.unit.audit.world import (
     BOB,
     SESSION,
@@ -90,6 +91,17 @@ def every_record(make: Recorder) -> Iterator[Record]:
         )
     yield make.unknown(ERRAND, START, progress(possibly_delivered=True))
     yield make.notice(ERRAND, "failure", envelope(7).id, START)
+    yield make.reported(
+        ERRAND.envelope.id,
+        0,
+        ERRAND.recipient.address,
+        Report(
+            happened=Happened.FAILED, standard=True, status="5.1.1", diagnostic="550 no bob@clinic.example"
+        ),
+        envelope(8).id,
+        START,
+        notice=envelope(7).id,
+    )
     yield make.suspended(ERRAND.envelope, "alice@hospital.example", "300/m")
     yield make.action(
         "release", Actor(uid=0, user="root", sudo="carol"), "quarrel settled with bob@", START, ERRAND

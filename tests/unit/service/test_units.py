@@ -32,8 +32,8 @@ def test_only_who_needs_a_private_key_is_given_it() -> None:
 
     assert given[Role.STORE] == set()
     assert given[Role.SEALER] == {"audit.key"}
-    assert given[Role.WORKER] == {"queue.key", "vault.key"}
-    assert given[Role.INGRESS] == {"queue.pub", "vault.pub", "gateway.key"}
+    assert given[Role.WORKER] == {"queue.key", "vault.key", "service.key"}
+    assert given[Role.INGRESS] == {"queue.pub", "vault.pub", "gateway.key", "service.key"}
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
