@@ -6,9 +6,13 @@ import re
 
 from gateway.classify.file_type import look_at
 from gateway.classify.message import classify
+from gateway.deliver.reported import compose_report
+from gateway.model.address import Address
+from gateway.model.envelope import Errand
 from gateway.wire.header import line_problem
 from gateway.wire.mime import PART_LIMIT, Part, index, walk
 from gateway.wire.recode import repair_long_lines, to_seven_bit
+from gateway.wire.report import read_report
 from gateway.wire.smtp_server_data import LineEnds, Newlines
 from gateway.wire.smtp_transaction import dotted, is_canonical
 from gateway.wire.transfer import decode, encode_base64, encode_quoted_printable
@@ -55,6 +59,24 @@ def facts(octets: bytes) -> None:
     found = classify(_canonical(octets), _ENVELOPE)
     assert found.readable or "attachment" in found.unknown
     assert found.size == _ENVELOPE.size
+
+
+def bounce(octets: bytes) -> None:
+    report = read_report(octets)
+    assert report.diagnostic is None or (report.diagnostic.isprintable() and len(report.diagnostic) <= 500)
+    notice = compose_report(
+        Errand(_ENVELOPE, 0),
+        report,
+        Address("ann", "hospital.example"),
+        hostname="gw.hospital.example",
+        postmaster=Address("postmaster", "hospital.example"),
+        now=_ENVELOPE.accepted_at,
+        message_id="n@gw.hospital.example",
+        boundary="=_b",
+    )
+    assert line_problem(notice) is None
+    assert max(map(len, notice.split(b"\r\n"))) <= 998
+    assert notice.count(b"\r\n--=_b") == 4  # nothing that a stranger wrote looks like a boundary
 
 
 def transfer(octets: bytes) -> None:
@@ -119,7 +141,26 @@ _MAIL = (
     "Subject: ü\r\n\r\nü\r\n".encode(),
 )
 
+_BOUNCE = (
+    b"Subject: Undelivered\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=a\r\n\r\n"
+    b"--a\r\n\r\n550 5.1.1 no such user\r\n"
+    b"--a\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example\r\n\r\n"
+    b"Final-Recipient: rfc822; bob@clinic.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+    b"Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n"
+    b"--a\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <a@hospital.example>\r\nSubject: x\r\n\r\n--a--\r\n"
+)
+
 TARGETS = (
+    Target(
+        "bounce",
+        "what happened, with one printable line of a server at most; the notice about it is lines of lawful length",
+        bounce,
+        (
+            _BOUNCE,
+            b"Subject: failure notice\r\n\r\nRemote host said: 550 no\r\n",
+            b"Auto-Submitted: auto-replied\r\n\r\n",
+        ),
+    ),
     Target("mime", "an index whose parts lie in order inside their parents", mime, _MAIL),
     Target("facts", "facts; what cannot be read is said to be unknown", facts, _MAIL),
     Target(
