@@ -150,6 +150,19 @@ async def test_a_planted_violation_is_found(tmp_path: Path, change: Change) -> N
 
 
 @pytest.mark.parametrize(
+    ("group", "fine"),
+    [("X25519MLKEM768", True), ("prime256v1", True), ("secp256r1", True), ("x25519", False), (None, False)],
+)
+async def test_the_key_exchange_is_on_record_as_the_floor_asks(
+    tmp_path: Path, group: str | None, fine: bool
+) -> None:
+    floor = TlsFloor((TlsGrade.PKIX,), groups=("X25519MLKEM768", "secp256r1"))
+    session = msgspec.structs.replace(SESSION, group=group)
+    records = message_records(recorder(), 0, decision=send(floor=floor), tls=session, grade=TlsGrade.PKIX)
+    assert (await log_of(tmp_path, *records)).ok is fine
+
+
+@pytest.mark.parametrize(
     ("mode", "status", "fine"),
     [
         ("soft-fail", None, False),

@@ -94,6 +94,20 @@ def test_a_responder_needs_the_issuers_delegation(ca: RevokingAuthority, leaf: S
     assert later.status is Status.UNKNOWN
 
 
+def test_a_strangers_responder_is_nobodys(
+    ca: RevokingAuthority, leaf: Signed, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its certificate is for OCSP, and from an issuer of the same name with another key."""
+    stranger = RevokingAuthority(tmp_path_factory.mktemp("stranger"))
+    responder = stranger.issue("responder", usage=ExtendedKeyUsageOID.OCSP_SIGNING)
+    response = ca.response(leaf, by=responder, carried=[responder, stranger.issuer])
+    standing = by_ocsp(ca, leaf, response)
+    assert (standing.status, standing.why) == (
+        Status.UNKNOWN,
+        "whoever signed the response was not made a responder by the issuer",
+    )
+
+
 def test_a_forged_response_is_no_word(ca: RevokingAuthority, leaf: Signed) -> None:
     response = ca.response(leaf)
     for place in (len(response) // 3, len(response) - 20):
