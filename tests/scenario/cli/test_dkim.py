@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -19,6 +20,13 @@ from tests.scenario.cli.conftest import Run
 
 DOMAIN = "hospital.example"
 Publish = Callable[..., None]
+
+
+@pytest.fixture
+def config(site: Path) -> Path:
+    """The configuration of a gateway without the keys that `init` made."""
+    shutil.rmtree(site / "dkim")
+    return site / "sealgate.toml"
 
 
 @pytest.fixture
@@ -75,7 +83,7 @@ def rows(run: Run, config: Path, *more: str) -> dict[str, dict[str, str]]:
 
 def test_make_writes_keys_and_says_what_to_publish(run: Run, config: Path) -> None:
     made = run("dkim", "make", "--config", config)
-    keys = read_keys(config.parent / "keys" / "dkim").keys[DOMAIN]
+    keys = read_keys(config.parent / "dkim").keys[DOMAIN]
 
     assert made.code == 0, made.err
     assert {key.algorithm for key in keys} == {"ed25519-sha256", "rsa-sha256"}
@@ -134,7 +142,7 @@ def test_a_rotation(run: Run, config: Path, publish: Publish) -> None:
     publish(**{second: waiting[second]["text"]})
     over = run("dkim", "records", "--check", "--config", config)
     assert over.code == 0
-    assert f"its record is gone: delete {config.parent / 'keys' / 'dkim' / DOMAIN / first}.pem" in over.out
+    assert f"its record is gone: delete {config.parent / 'dkim' / DOMAIN / first}.pem" in over.out
 
 
 @pytest.mark.parametrize(
@@ -156,7 +164,7 @@ def test_what_makes_no_sense_is_said(
 
 def test_a_damaged_key_is_named(run: Run, config: Path) -> None:
     run("dkim", "make", "--algorithm", "ed25519", "--config", config)
-    (file,) = (config.parent / "keys" / "dkim" / DOMAIN).iterdir()
+    (file,) = (config.parent / "dkim" / DOMAIN).iterdir()
     file.write_text("gone")
     for command in ("records", "rotate", "make"):
         answer = run("dkim", command, "--config", config)
