@@ -12,8 +12,8 @@ from gateway.model.address import Address
 from gateway.model.envelope import Client, Envelope, Recipient
 from gateway.model.progress import Progress, State
 from gateway.net.http import HttpClient
-from gateway.probe.addresses import addresses_of
 from gateway.probe.dns import Dns
+from gateway.probe.hosts import resolver
 from gateway.probe.reporting import find_places
 from gateway.service import wiring
 from gateway.service.day_counts import DayCounts
@@ -34,7 +34,7 @@ def reporter(
 ) -> Reporter:
     """The reporter that `[tlsrpt]` asks for. `changed` is called when a report is in the queue."""
     destinations = Destinations(config.delivery.allow_networks)
-    client = HttpClient(lambda host: addresses_of(lookup, host), destinations, wiring.ca_file(config))
+    client = HttpClient(resolver(lookup), destinations, wiring.ca_file(config))
     settings = config.tlsrpt
 
     async def enqueue(message: str, to: Address, content: bytes) -> None:

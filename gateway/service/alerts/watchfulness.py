@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -11,11 +11,10 @@ from gateway.audit.recorder import Recorder
 from gateway.config import Config
 from gateway.config.alerts import AlertWebhook
 from gateway.model.alarm import AlarmKind
-from gateway.model.problem import Problem
 from gateway.net.http import HttpClient
 from gateway.net.syslog import Receiver
-from gateway.probe.addresses import addresses_of
 from gateway.probe.dns import Lookup
+from gateway.probe.hosts import resolver
 from gateway.service import wiring
 from gateway.service.alerts import watches
 from gateway.service.alerts.alarms import Alarms
@@ -95,10 +94,7 @@ def channels(config: Config, store: Store, recorder: Recorder, changed: Callable
 def _webhook(config: Config, settings: AlertWebhook, url: str) -> ByWebhook:
     lookup: Lookup = wiring.name_servers(config, None)
 
-    async def resolve(host: str) -> Sequence[str] | Problem:
-        return await addresses_of(lookup, host)
-
-    client = HttpClient(resolve, ANYWHERE, wiring.ca_file(config))
+    client = HttpClient(resolver(lookup), ANYWHERE, wiring.ca_file(config))
     try:
         secret = settings.secret.read_bytes().strip() if settings.secret is not None else b""
     except OSError as error:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from gateway.config import Config, ConfigError
 from gateway.model.problem import Problem
-from gateway.net.http import HttpClient, Resolve
-from gateway.probe.addresses import addresses_of
+from gateway.net.http import HttpClient
 from gateway.probe.dns import Dns, Lookup
+from gateway.probe.hosts import addresses_of, resolver
 from gateway.probe.mx import Router, RouteSettings
 from gateway.service import wiring
 from gateway.service.alerts.watchfulness import ANYWHERE
@@ -59,7 +59,7 @@ async def _network(config: Config, lookup: Dns) -> tuple[Check, ...]:
     destinations = Destinations(config.delivery.allow_networks)
     settings = RouteSettings(port=config.delivery.port, own_names=frozenset({config.hostname}))
     router = Router(lookup, destinations, settings)
-    client = HttpClient(_resolver(lookup), ANYWHERE, wiring.ca_file(config))
+    client = HttpClient(resolver(lookup), ANYWHERE, wiring.ca_file(config))
     return (
         await outside.dnssec(lookup),
         *await asyncio.gather(outside.port_25(config, router), outside.clock(config, client)),
@@ -83,13 +83,6 @@ async def _outward(config: Config, lookup: Lookup) -> Sequence[str]:
     found = await addresses_of(lookup, config.hostname)
     destinations = Destinations(config.delivery.allow_networks)
     return [] if isinstance(found, Problem) else [one for one in found if destinations.permits(one)]
-
-
-def _resolver(lookup: Lookup) -> Resolve:
-    async def resolve(host: str) -> Sequence[str] | Problem:
-        return await addresses_of(lookup, host)
-
-    return resolve
 
 
 def _own_addresses(config: Config) -> list[str]:

@@ -13,8 +13,8 @@ from dns.rdtypes.ANY.TXT import TXT
 
 from gateway.config import Config
 from gateway.model.problem import Problem
-from gateway.probe.addresses import addresses_of
 from gateway.probe.dns import Found, Lookup, NoData, NoName
+from gateway.probe.hosts import addresses_of
 from gateway.probe.spf import evaluate
 from gateway.service.doctor.check import Check, State
 
