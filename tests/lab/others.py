@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import re
 import smtplib
+import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -22,13 +24,14 @@ from tests.lab.cells import Cell, Counts, Dnssec, Need, Server, Sts, Tlsa
 from tests.lab.gateway import SENDER, Letter, content, letter
 from tests.lab.oracle import expected
 from tests.lab.run import Internet, open_internet
+from tests.lab.web import ADDRESS
 from tests.lab.zones import SIGNED_NAME, lab_zones
-from tests.peers import Peer, unbound
+from tests.peers import Peer, PeerUnavailable, unbound
 from tests.peers.exim import exim_sender
 from tests.peers.nsd import nsd
+from tests.peers.peer import need_root
 from tests.peers.postfix import postfix_sender
 
-RESOLVER = "127.54.0.53"
 _PATIENCE = 60.0  # seconds for all attempts
 
 
@@ -127,13 +130,14 @@ def cells() -> list[Cell]:
 
 async def compare_with(sender: Sender, mode: Mode, chosen: Sequence[Cell], folder: Path) -> list[Verdict]:
     """Let the other sender have a message for each cell. Raises PeerUnavailable where it cannot run."""
+    resolver = _address_for_a_resolver()
     async with open_internet(chosen, folder) as internet:
-        lab = lab_zones(internet.places, RESOLVER, internet.now)
+        lab = lab_zones(internet.places, ADDRESS, internet.now)
         letters = [letter(place.domain, mode.need) for place in internet.places]
         with (
             nsd(lab.zones) as upstream,
-            unbound(upstream, [lab.anchor], address=RESOLVER, port=53),
-            _running(sender, mode, internet) as peer,
+            unbound(upstream, [lab.anchor], address=resolver, port=53),
+            _running(sender, mode, internet, resolver) as peer,
         ):
             await _deliver(sender, peer, letters)
         arrived = {
@@ -157,7 +161,18 @@ def _verdict(sender: Sender, mode: Mode, cell: Cell, *, theirs: bool) -> Verdict
     return Verdict(sender, mode, cell, ours, theirs, "" if ours is theirs else next(known, ""))
 
 
-def _running(sender: Sender, mode: Mode, internet: Internet) -> AbstractContextManager[Peer]:
+def _address_for_a_resolver() -> str:
+    """One whose port 53 is free: mail servers know no other, and several runs may be under way."""
+    need_root("a resolver on port 53")
+    for number in range(254):
+        address = f"127.54.254.{(os.getpid() + number) % 254 + 1}"
+        with socket.socket() as attempt, suppress(OSError):
+            attempt.bind((address, 53))
+            return address
+    raise PeerUnavailable("no port 53 is free on 127.54.254.0/24")
+
+
+def _running(sender: Sender, mode: Mode, internet: Internet, resolver: str) -> AbstractContextManager[Peer]:
     if sender is Sender.POSTFIX:
         settings = {
             "smtp_tls_security_level": "dane" if mode is Mode.TRY else "dane-only",
@@ -168,13 +183,13 @@ def _running(sender: Sender, mode: Mode, internet: Internet) -> AbstractContextM
             "dnssec_probe": f"mx:{SIGNED_NAME}",
             "smtp_tls_loglevel": "1",
         }
-        return postfix_sender(RESOLVER, settings)
+        return postfix_sender(resolver, settings)
     wanted = {
         "hosts_try_dane" if mode is Mode.TRY else "hosts_require_dane": "*",
         "tls_require_ciphers": "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2",
         "tls_try_verify_hosts": "*",
     }
-    return exim_sender(RESOLVER, internet.smtp, internet.ca_file, wanted)
+    return exim_sender(resolver, internet.smtp, internet.ca_file, wanted)
 
 
 async def _deliver(sender: Sender, peer: Peer, letters: Sequence[Letter]) -> None:
