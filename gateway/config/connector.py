@@ -48,6 +48,9 @@ class Connector(Section):
     client_certificates: Annotated[tuple[Fingerprint, ...], Field(examples=[["sha256:" + 32 * "5c"]])] = ()
     """SHA-256 fingerprints of the TLS client certificates by which its clients are known. With `networks` as well, a
     client of kind `smtp` must fit both; for `microsoft365` and `google-workspace` either will do."""
+    client_names: Annotated[tuple[Host, ...], Field(examples=[["mail.protection.outlook.com"]])] = ()
+    """The same by name: DNS names of which one must stand in the client's certificate, for which an authority in
+    `[tls] ca_file` vouches. For clients whose certificates change."""
     tenant_ids: Annotated[tuple[Guid, ...], Field(examples=[["84df9e7f-e9f6-40af-b435-0123456789ab"]])] = ()
     """For `microsoft365`: your tenant id (Entra admin centre: Overview), which must stand in
     X-MS-Exchange-CrossTenant-Id, once."""
@@ -59,6 +62,9 @@ class Connector(Section):
     of every message at the door."""
     secret_header: HeaderName = "X-Sealgate-Secret"  # noqa: S105 (a name)
     """The header field that carries the secret."""
+    dkim: Literal["off", "require"] = "off"
+    """For `google-workspace`: with `require` each message must also bear a DKIM signature of its author's domain,
+    relaxed/relaxed, not older than a day; and one that was seen counts for a quarter of an hour more."""
     insecure_skip: tuple[Literal["tenant", "secret", "author"], ...] = ()
     """Proofs that this connector does without: `tenant` (tenant_ids and originator_orgs), `secret`, `author`
     (Microsoft's word that the author is one of yours, X-MS-Exchange-CrossTenant-AuthAs: Internal). Each one skipped
@@ -119,7 +125,7 @@ class Connector(Section):
         if self.kind == "login":
             if not self.users and self.users_file is None:
                 yield Fault(("kind",), 'is "login", and nobody can log in', "add `users` or `users_file`")
-        elif not self.networks and not self.client_certificates:
+        elif not self.networks and not self._certified:
             own = f'networks = ["@{self.kind}"]' if self.of_a_cloud else "`networks`"
             yield Fault(
                 ("kind",),
@@ -142,6 +148,8 @@ class Connector(Section):
         for key in foreign:
             if getattr(self, key):
                 yield Fault((key,), f'has no effect with `kind = "{self.kind}"`', "remove it, or set `kind`")
+        if self.kind != "google-workspace" and self.dkim != "off":
+            yield Fault(("dkim",), f'has no effect with `kind = "{self.kind}"`', "remove it, or set `kind`")
         if self.kind == "login" and self.forwarded != "refuse":
             yield Fault(("forwarded",), 'has no effect with `kind = "login"`', "remove it")
 
@@ -197,4 +205,8 @@ class Connector(Section):
     @property
     def _open_to_clouds(self) -> bool:
         """Whether an address in `networks` is all that a client must show."""
-        return self.kind == "smtp" and not self.client_certificates
+        return self.kind == "smtp" and not self._certified
+
+    @property
+    def _certified(self) -> bool:
+        return bool(self.client_certificates or self.client_names)

@@ -40,11 +40,12 @@ class User(msgspec.Struct, frozen=True):
 class Connector(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream server or group of clients.
 
-    Kind `smtp` is proved by `networks` (CIDR) or `certificates` (SHA-256 of the client's certificate in DER, lower-case
-    hex); where both are given, both must hold. Kind `login` is proved by one of `users`, and from `networks` only where
-    any are given. Kind `tenant` shows its provider by `networks` or `certificates`, under TLS, and each of its messages
-    shows the tenant. `domains` are exact, as lower-case A-labels. A null sender still needs a From of these domains;
-    `automatic` is for notices and automatic answers only. `forwarded` is what becomes of a From of other domains.
+    Kind `smtp` is proved by `networks` (CIDR), or by a client certificate: one of `certificates` (SHA-256 of its DER,
+    lower-case hex) or one with a name of `names` for which somebody trusted vouches; where network and certificate are
+    given, both must hold. Kind `login` is proved by one of `users`, and from `networks` only where any are given. Kind
+    `tenant` shows its provider by network or certificate, under TLS, and each of its messages shows the tenant.
+    `domains` are exact, as lower-case A-labels. A null sender still needs a From of these domains; `automatic` is for
+    notices and automatic answers only. `forwarded` is what becomes of a From of other domains.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     domains: tuple[str, ...]
     networks: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     users: tuple[User, ...] = ()
     null_sender: str = "refuse"  # allow | automatic | refuse
     forwarded: str = "refuse"  # refuse | hold | portal
@@ -59,6 +61,11 @@ class Connector(msgspec.Struct, frozen=True, kw_only=True):
     bare_newlines: Newlines = Newlines.REJECT
     require_tls: bool = False
     allowance: Allowance | None = None
+
+    @property
+    def certified(self) -> bool:
+        """Whether a certificate can prove its client."""
+        return bool(self.certificates or self.names)
 
     def owns(self, address: Address) -> bool:
         return address.domain in self.domains
@@ -70,6 +77,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     ip: str
     tls: bool = False
     certificate: str | None = None
+    names: tuple[str, ...] = ()
     user: str | None = None
     authenticated_by: str | None = None
 
@@ -108,7 +116,7 @@ class Connectors:
     @property
     def wants_certificates(self) -> bool:
         """Whether clients are asked for one: as a condition, or to be recorded with what a tenant's mail shows."""
-        return any(each.certificates or each.tenant for each in self.all)
+        return any(each.certified or each.tenant for each in self.all)
 
     @property
     def secret_headers(self) -> frozenset[str]:
@@ -129,7 +137,7 @@ class Connectors:
             return Standing((), _TLS_FIRST)
         if peer.user is None and any(each.kind == "login" for each in near):
             return Standing((), _LOGIN_FIRST if peer.tls else _TLS_FIRST)
-        if not peer.tls and any(each.certificates for each in near):
+        if not peer.tls and any(each.certified for each in near):
             return Standing((), _TLS_FIRST)
         return Standing(())
 
@@ -142,8 +150,8 @@ class Connectors:
 def _known_anywhere(connector: Connector) -> bool:
     """Whether a client may come from outside the connector's networks."""
     if connector.kind == "tenant":
-        return bool(connector.certificates)
-    return not connector.networks and (connector.kind == "login" or bool(connector.certificates))
+        return connector.certified
+    return not connector.networks and (connector.kind == "login" or connector.certified)
 
 
 def admit(standing: Standing, sender: Address | None) -> tuple[Connector, ...] | Refused:
@@ -176,10 +184,10 @@ def _proved(connector: Connector, peer: Peer, inside: Collection[str], *, tls: b
         )
     if peer.user is not None:
         return False  # whoever logs in is that user, and no longer a machine of that network
-    known = peer.certificate in connector.certificates
+    known = peer.certificate in connector.certificates or not set(connector.names).isdisjoint(peer.names)
     if connector.kind == "tenant":
         return known or connector.name in inside
-    return known or not connector.certificates
+    return known or not connector.certified
 
 
 def client_address(text: str) -> _Address:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gateway.ingress.connector import Connectors, client_address
 from gateway.ingress.desk import Desk
+from gateway.ingress.evidence import SignatureCheck
 from gateway.ingress.header_gate import HeaderRules, header_rules
 from gateway.ingress.intake import Incident, IncidentKind, Incidents, Intake
 from gateway.ingress.login import LoginCheck
@@ -45,6 +46,7 @@ class Door:
         entropy: Callable[[int], bytes],
         incidents: Incidents,
         logins: LoginCheck,
+        signatures: SignatureCheck,
         pace: Pace,
         desk: Desk | None = None,
     ) -> None:
@@ -57,6 +59,7 @@ class Door:
         self.intake = intake
         self.clock = clock
         self.logins = logins
+        self.signatures = signatures
         self.pace = pace
         self.desk = desk
         self.monotonic = asyncio.get_running_loop().time
@@ -89,6 +92,7 @@ class Door:
                 self.settings.certificate,
                 self.settings.key,
                 ask_for_certificate=self.connectors.wants_certificates,
+                ca_file=self.settings.ca_file,
             )
 
     def _dialogue_settings(self) -> DialogueSettings:

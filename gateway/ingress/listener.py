@@ -10,6 +10,7 @@ from gateway.ingress.connection import Connection
 from gateway.ingress.connector import Connector, Connectors
 from gateway.ingress.desk import Desk
 from gateway.ingress.door import Door
+from gateway.ingress.evidence import SignatureCheck
 from gateway.ingress.intake import Incidents, Intake, ignore
 from gateway.ingress.login import LoginCheck
 from gateway.ingress.pace import Pace
@@ -76,9 +77,11 @@ async def open_listener(
     incidents: Incidents = ignore,
     pace: Pace | None = None,
     desk: Desk | None = None,
+    signatures: SignatureCheck | None = None,
 ) -> Listener:
     """Listen. `clock` gives aware UTC times; `entropy` gives that many unguessable octets; listeners share a
-    `pace`. With a `desk` it is a service listener, and has no connectors.
+    `pace` and the check of DKIM `signatures`; without one, messages that need it wait at the client's. With a `desk`
+    it is a service listener, and has no connectors.
 
     Raises ListenerError for settings that must not be used and addresses that cannot be had, TlsFailure for unusable
     certificate files, ValueError for unusable connectors.
@@ -95,6 +98,7 @@ async def open_listener(
         entropy=entropy,
         incidents=incidents,
         logins=logins,
+        signatures=signatures or SignatureCheck(_no_keys),
         pace=pace or Pace(),
         desk=desk,
     )
@@ -113,3 +117,7 @@ async def open_listener(
             f"listener {settings.name}: cannot listen on {where}: {error.strerror or error}"
         ) from None
     return Listener(door, server, logins)
+
+
+async def _no_keys(_name: str) -> tuple[bytes, ...] | None:
+    return None

@@ -222,6 +222,7 @@ class Session:
                 ip=self.ip,
                 tls=self.dialogue.tls,
                 certificate=self._engine.certificate if self._engine and not self._behind_proxy else None,
+                names=self._engine.names if self._engine and not self._behind_proxy else (),
                 user=self.dialogue.user,
                 authenticated_by=self._authenticated_by,
             )
@@ -274,6 +275,7 @@ class Session:
             hostname=door.settings.hostname,
             header_limit=door.settings.header_limit,
             header_rules=door.header_rules,
+            signatures=door.signatures,
             client=self._client(),
             connectors=self._candidates,
             ours=door.connectors.domains,

@@ -38,6 +38,7 @@ class ListenerSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls: str = "starttls"
     certificate: str = ""
     key: str = ""
+    ca_file: str | None = None  # who vouches for the names in clients' certificates; None: the system's
     postmaster: Address | None = None
     size_limit: int = 150 * 1024 * 1024
     header_limit: int = 256 * 1024

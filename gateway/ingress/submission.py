@@ -10,6 +10,7 @@ import msgspec
 from gateway.ingress.author import AuthorError
 from gateway.ingress.binding import Bound, Lack, bind
 from gateway.ingress.connector import Connector
+from gateway.ingress.evidence import SignatureCheck, SignedBy
 from gateway.ingress.header_gate import HeaderCollector, HeaderRules, is_automatic, judge_header
 from gateway.ingress.intake import BodyWriter, IncidentKind, Intake, IntakeUnavailable
 from gateway.ingress.received import received_field
@@ -40,6 +41,7 @@ class Submission:
         hostname: str,
         header_limit: int,
         header_rules: HeaderRules,
+        signatures: SignatureCheck,
         client: Client,
         connectors: tuple[Connector, ...],
         ours: frozenset[str],
@@ -59,6 +61,8 @@ class Submission:
         self._rules = header_rules
         self._client = client
         self._forwarded = ""
+        self._signatures = signatures
+        self._signed: SignedBy | None = None
         self._connectors = connectors
         self._ours = ours
         self._mail = mail
@@ -76,6 +80,8 @@ class Submission:
         if self.refusal is not None:
             return
         if self._collector is None:
+            if self._signed is not None:
+                self._signed.body(content)
             self._enqueue(content)
             return
         found = self._collector.feed(content)
@@ -129,11 +135,17 @@ class Submission:
             self._open(self._collector.finish(), b"")
         if self.refusal is None:
             await self.drain()
+        if self.refusal is None and self._signed is not None:
+            lacking = await self._signed.judge(now)
+            if lacking is not None:
+                self._refuse(lacking, IncidentKind.TENANT_REFUSED)
         body, self._body = self._body, None
         if self.refusal is not None or body is None:
             return self.refusal or Refused(451, "4.3.0", "the message was dropped; try again")
         try:
             await intake.accept(self._envelope(now, body), body)
+            if self._signed is not None:
+                self._signed.accepted(now)
         except IntakeUnavailable as error:
             self._refuse(as_refused(error.problem), IncidentKind.INTAKE_UNAVAILABLE)
         return self.refusal
@@ -163,6 +175,14 @@ class Submission:
         if not isinstance(found, Bound):
             self._refuse(Refused(550, "5.7.1", found.text), _INCIDENTS[found.lack])
             return
+        tenant = found.connector.tenant
+        if tenant is not None and tenant.signed and not found.forwarded:
+            signed = self._signatures.begin(block, judged.authors)
+            if isinstance(signed, Refused):
+                self._refuse(signed, IncidentKind.TENANT_REFUSED)
+                return
+            signed.body(rest[2:])
+            self._signed = signed
         header = judged.block
         if found.forwarded:
             self._forwarded = found.forwarded

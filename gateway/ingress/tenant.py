@@ -33,7 +33,8 @@ class TenantProof(msgspec.Struct, frozen=True, kw_only=True):
     """What each message must show. An empty tuple, or False, asks for nothing of that kind.
 
     `tenant_ids` and `organisations` are lower-case; `secrets` are the values of `secret_header` (lower-case name) that
-    count, two while they are being changed. `internal` asks that the provider calls the author one of the tenant's.
+    count, two while they are being changed. `internal` asks that the provider calls the author one of the tenant's,
+    `signed` that the message bears a fresh DKIM signature of the author's domain (`gateway.ingress.evidence`).
     """
 
     tenant_ids: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class TenantProof(msgspec.Struct, frozen=True, kw_only=True):
     internal: bool = False
     secret_header: str = ""
     secrets: tuple[bytes, ...] = ()
+    signed: bool = False
 
     def __repr__(self) -> str:
         return f"TenantProof(tenant_ids={self.tenant_ids}, organisations={self.organisations}, secrets=...)"

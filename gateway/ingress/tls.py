@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 
+from cryptography import x509
 from OpenSSL import SSL, crypto
 
 from gateway.model.tls import TlsSession
@@ -28,9 +29,14 @@ class TlsFailure(Exception):
 
 
 class ServerTls:
-    """Certificate and rules for a listener. Raises TlsFailure for files that cannot be used."""
+    """Certificate and rules for a listener. Raises TlsFailure for files that cannot be used.
 
-    def __init__(self, certificate: str, key: str, *, ask_for_certificate: bool) -> None:
+    `ca_file` vouches for the names in clients' certificates; None: whom the system trusts.
+    """
+
+    def __init__(
+        self, certificate: str, key: str, *, ask_for_certificate: bool, ca_file: str | None = None
+    ) -> None:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_cipher_list(_CIPHERS)
@@ -48,19 +54,22 @@ class ServerTls:
         if ask_for_certificate:
             context.set_verify(SSL.VERIFY_PEER, _note_only)
         self._context = context
+        self._roots = _roots(ca_file) if ask_for_certificate else None  # its store dies with it
 
     def engine(self) -> TlsEngine:
-        return TlsEngine(self._context)
+        return TlsEngine(self._context, self._roots)
 
 
 class TlsEngine:
     """One connection. After `receive` and `send` there may be octets to write: `outgoing`."""
 
-    def __init__(self, context: SSL.Context) -> None:
+    def __init__(self, context: SSL.Context, roots: SSL.Context | None = None) -> None:
+        self._roots = roots
         self._connection = SSL.Connection(context, None)
         self._connection.set_accept_state()
         self.session: TlsSession | None = None  # None until the handshake is done
         self.certificate: str | None = None  # the client's, SHA-256 of its DER in hex
+        self.names: tuple[str, ...] = ()  # the DNS names in it, where somebody trusted vouches for it
         self.binding: bytes | None = (
             None  # tls-exporter (RFC 9266), for TLS 1.3 only: there it cannot be shared
         )
@@ -125,6 +134,7 @@ class TlsEngine:
         if certificate is not None:
             chain = (crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate),)
             self.certificate = hashlib.sha256(chain[0]).hexdigest()
+            self.names = _vouched_names(certificate, connection.get_peer_cert_chain(), self._roots)
         if connection.get_protocol_version_name() == "TLSv1.3":
             self.binding = connection.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
         sni = connection.get_servername()
@@ -148,3 +158,31 @@ def _reason(error: SSL.Error) -> str:
     """OpenSSL's words for it."""
     entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
     return "; ".join(str(entry[-1]) for entry in entries) or "the connection broke off"
+
+
+def _roots(ca_file: str | None) -> SSL.Context:
+    """Holds the roots whose word about a client's name counts."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    try:
+        if ca_file is None:
+            context.set_default_verify_paths()
+        else:
+            context.load_verify_locations(ca_file)
+    except SSL.Error as error:
+        raise TlsFailure(f"root certificates {ca_file}: {_reason(error)}") from None
+    return context
+
+
+def _vouched_names(
+    leaf: crypto.X509, chain: list[crypto.X509] | None, roots: SSL.Context | None
+) -> tuple[str, ...]:
+    """Lower-case DNS names; none without a valid chain. What the certificate is for is not asked: see above."""
+    store = roots.get_cert_store() if roots is not None else None
+    if store is None:
+        return ()
+    try:
+        crypto.X509StoreContext(store, leaf, chain or []).verify_certificate()
+        names = leaf.to_cryptography().extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return tuple(name.lower() for name in names.value.get_values_for_type(x509.DNSName))
+    except (crypto.X509StoreContextError, crypto.Error, x509.ExtensionNotFound, ValueError):
+        return ()

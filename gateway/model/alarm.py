@@ -23,6 +23,7 @@ class AlarmKind(StrEnum):
     RELAY = "relay"  # our own listener would relay for a stranger
     EXCEPTION = "exception"  # an exception or exempt list of the policy expires
     DOCTOR = "doctor"  # `sealgate doctor --schedule` found something that does not work
+    PROVIDERS = "providers"  # a mail provider's published addresses changed so much that they were not taken
     STOPPED = "stopped"  # a process could not go on
 
 

@@ -22,7 +22,9 @@ from dns.rdtypes.ANY.TXT import TXT
 
 from gateway.config import Config
 from gateway.config.provider_ranges import SHIPPED, Network
+from gateway.model.alarm import AlarmKind
 from gateway.probe.dns import Found, Lookup
+from gateway.service.alerts.alarms import Alarms
 from gateway.wire.spf import read_spf
 
 FILE = "provider-ranges.json"
@@ -43,7 +45,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class RangesUnknown(Exception):
-    """A provider's list cannot be had, or must not be taken. The text says why."""
+    """A provider's list cannot be had. The text says why."""
 
 
 class ProviderRanges:
@@ -62,30 +64,33 @@ class ProviderRanges:
         """Each provider's networks, by its name."""
         return self._networks
 
-    async def keep_fresh(self, lookup: Lookup, every: float) -> None:
+    async def keep_fresh(self, lookup: Lookup, every: float, alarms: Alarms) -> None:
         """Ask again and again until cancelled; `every` is in seconds. Nothing that is wanted: returns at once."""
         while self._wanted:
-            good = await self.refresh(lookup)
+            good = await self.refresh(lookup, alarms)
             await asyncio.sleep(every if good else min(every, _AGAIN))
 
-    async def refresh(self, lookup: Lookup) -> bool:
-        """Ask once for each provider that is wanted; whether all answers could be taken."""
+    async def refresh(self, lookup: Lookup, alarms: Alarms) -> bool:
+        """Ask once for each provider that is wanted; whether all answers could be taken. Odd ones raise an alarm."""
         good = True
         changed = False
         for name in self._wanted:
             try:
                 found = await published(lookup, SHIPPED[name].source)
-                if problem := unlike(self._networks[name], found):
-                    raise RangesUnknown(problem)
             except RangesUnknown as error:
                 good = False
-                log.warning(
-                    "a provider's published addresses were not taken; the last good ones stay in force",
-                    provider=name,
-                    reason=str(error),
-                    remedy="docs/connectors.md, `Addresses of the providers`",
+                log.warning("a provider's addresses cannot be had", provider=name, reason=str(error))
+                continue
+            if problem := unlike(self._networks[name], found):
+                good = False
+                alarms.alarm(
+                    AlarmKind.PROVIDERS,
+                    name,
+                    f"the published addresses of {name} were not taken, the last good ones stay: {problem}",
+                    "see docs/connectors.md, `Addresses of the providers`",
                 )
                 continue
+            alarms.over(AlarmKind.PROVIDERS, name)
             changed = changed or found != self._networks[name]
             self._networks[name] = found
             asked = datetime.now(UTC).timestamp()

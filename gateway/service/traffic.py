@@ -57,6 +57,7 @@ from gateway.service.running import RunningMark
 from gateway.service.sealing import SealerWatch
 from gateway.service.session_counts import SessionCounts
 from gateway.service.sightings import Sightings
+from gateway.service.signatures import signature_check
 from gateway.service.stories import story_calls
 from gateway.service.suspension import Suspensions
 from gateway.service.trust import revocation
@@ -295,6 +296,7 @@ class Traffic:
     async def _open_listeners(self, recorder: Recorder, addresses: ServiceAddresses | None) -> None:
         config = self._config
         desk = Desk(addresses, config.service_domains) if addresses is not None else None
+        signatures = signature_check(lambda: wiring.name_servers(config, None))
         intake = StoreIntake(
             self._store,
             recorder,
@@ -324,6 +326,7 @@ class Traffic:
                     incidents=self._happenings.at_the_door,
                     pace=pace,
                     desk=desk if for_service else None,
+                    signatures=signatures,
                 )
             except (ConfigError, ListenerError, TlsFailure, ValueError) as error:
                 raise CannotStart(
@@ -338,11 +341,12 @@ class Traffic:
         self._keep_ranges()
 
     def _keep_ranges(self) -> None:
-        """Ask for the providers' addresses now and then, where a connector goes by them."""
         if not wanted(self._config):
-            return
+            return  # no connector goes by a provider's addresses
         every = self._config.dns.providers.total_seconds()
-        keeping = asyncio.create_task(self._ranges.keep_fresh(wiring.name_servers(self._config, None), every))
+        keeping = asyncio.create_task(
+            self._ranges.keep_fresh(wiring.name_servers(self._config, None), every, self._alarms)
+        )
 
         async def end() -> None:
             keeping.cancel()

@@ -32,6 +32,7 @@ def listener_settings(config: Config, listener: Listener) -> ListenerSettings:
         tls=listener.tls,
         certificate=str(listener.certificate or ""),
         key=str(listener.key or ""),
+        ca_file=str(config.tls.ca_file) if config.tls.ca_file else None,
         postmaster=config.postmaster,
         size_limit=limits.message_size,
         header_limit=limits.header_size,
@@ -76,6 +77,7 @@ def _connector(settings: ConnectorSettings, ranges: Mapping[str, tuple[Network, 
         domains=settings.domains,
         networks=tuple(networks),
         certificates=tuple(fingerprint.hex() for fingerprint in settings.client_certificates),
+        names=settings.client_names,
         users=tuple(User(name, password_hash) for name, password_hash in settings.users.items()),
         null_sender=settings.null_sender,
         forwarded=settings.forwarded,
@@ -93,6 +95,7 @@ def _tenant(settings: ConnectorSettings) -> TenantProof:
         internal=settings.kind == "microsoft365" and "author" not in settings.insecure_skip,
         secret_header=settings.secret_header.lower() if settings.secret else "",
         secrets=read_secrets(settings.secret) if settings.secret else (),
+        signed=settings.dkim == "require",
     )
 
 

@@ -124,7 +124,7 @@ def hash_message(content: bytes) -> Hashed:
     end = split(content)
     found = fields(content[:end])
     names, chosen = _chosen(found)
-    return Hashed(names, b"".join(map(_canonical, chosen)), body_hash(content, end))
+    return Hashed(names, b"".join(map(canonical_field, chosen)), body_hash(content, end))
 
 
 def signature_field(hashed: Hashed, key: SigningKey, at: datetime, lifetime: timedelta | None) -> bytes:
@@ -157,7 +157,7 @@ def body_hash(content: bytes, start: int = 0) -> bytes:
         position = stop
         if not piece.endswith(b"\r\n"):
             piece += b"\r\n"  # as DATA ends it
-        piece = _relaxed(piece)
+        piece = relaxed(piece)
         text = piece.rstrip(b"\r\n")
         if text:
             digest.update(b"\r\n" * held + text)
@@ -168,7 +168,7 @@ def body_hash(content: bytes, start: int = 0) -> bytes:
     return digest.digest()
 
 
-def _relaxed(lines: bytes) -> bytes:
+def relaxed(lines: bytes) -> bytes:
     """Blanks in a row become one space, those at the ends of lines go. Each pass halves the longest row."""
     if b"\t" in lines:
         lines = lines.replace(b"\t", b" ")
@@ -177,7 +177,7 @@ def _relaxed(lines: bytes) -> bytes:
     return lines.replace(b" \r\n", b"\r\n")
 
 
-def _canonical(field: Field) -> bytes:
+def canonical_field(field: Field) -> bytes:
     """One field in relaxed form (RFC 6376 section 3.4.2)."""
     return field.name.encode("ascii") + b":" + _BLANKS.sub(b" ", field.value) + b"\r\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway.ingress.connector import Connector
 from gateway.ingress.desk import Desk
+from gateway.ingress.evidence import SignatureCheck
 from gateway.ingress.intake import BodyWriter, Incident, IntakeUnavailable
 from gateway.ingress.listener import Listener, open_listener
 from gateway.ingress.settings import ListenerSettings
@@ -199,6 +200,9 @@ async def world(
     connectors: Sequence[Connector] = (LOCAL,),
     settings: ListenerSettings | None = None,
     desk: Desk | None = None,
+    *,
+    signatures: SignatureCheck | None = None,
+    clock: Callable[[], datetime] = lambda: NOW,
 ) -> AsyncIterator[World]:
     """An open listener on a free port of 127.0.0.1, closed in the end. No task and no callback may have failed."""
     unhandled: list[dict[str, Any]] = []
@@ -210,10 +214,11 @@ async def world(
         settings or plain_settings(),
         connectors,
         intake,
-        clock=lambda: NOW,
+        clock=clock,
         entropy=lambda size: (next(counter) << 6).to_bytes(size, "big"),
         incidents=incidents.append,
         desk=desk,
+        signatures=signatures,
     )
     try:
         yield World(listener, intake, incidents)

@@ -32,6 +32,7 @@ _TITLES = {
     "drift": "a domain shows less protection than before",
     "notice-bounced": "a sender could not be told",
     "sender-held": "a mailbox is held",
+    "providers": "a provider's addresses changed too much",
     "relay": "this gateway would relay for strangers",
     "exception": "an exception of the policy expires",
     "doctor": "`sealgate doctor` found something that does not work",

@@ -7,6 +7,7 @@ import re
 from gateway.ingress.author import AuthorError, claimed_authors
 from gateway.ingress.header_gate import HeaderCollector, header_rules, judge_header
 from gateway.wire.control_header import is_control, remove_control_fields
+from gateway.wire.dkim_check import signatures, verified
 from gateway.wire.encoded_word import encode_text, read_text
 from gateway.wire.header import HeaderError, fields, line_problem, mailboxes, remove_fields, split
 from gateway.wire.parameters import parse
@@ -100,7 +101,34 @@ def text(octets: bytes) -> None:
     assert (read.text, read.sound) == (shown, True)
 
 
+def dkim_signature(octets: bytes) -> None:
+    """Whatever a header and a key record say: signatures by the domain that was asked for, or none."""
+    header = octets[: split(octets)]
+    try:
+        found = fields(header)
+    except HeaderError:
+        return
+    for one in signatures(found, "x.example"):
+        assert one.domain == "x.example"
+        assert not verified(one, one.body_hash, (octets[len(header) :],))
+
+
 TARGETS = (
+    Target(
+        "dkim-signature",
+        "signatures of the domain or none; none of them verified",
+        dkim_signature,
+        (
+            (
+                b"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=x.example; s=a; h=from:From; t=1;\r\n"
+                b" x=2; bh=AA==; b=AAAA\r\n BBBB\r\nFrom: a@x.example\r\n\r\nv=DKIM1; k=rsa; h=sha256; s=*; p=AAAA"
+            ),
+            (
+                b"DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed; d=X.example; s=a; h=from;\r\n"
+                b" t=1; bh=; b=\r\n\r\nk=ed25519;p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+            ),
+        ),
+    ),
     Target(
         "header",
         "fields or HeaderError; fields cover the block; a removed field is gone and no other is touched",

@@ -152,6 +152,17 @@ async def test_the_right_header_from_a_wrong_network_or_without_tls_never_gets_t
         assert here.intake.opened == []
 
 
+async def test_a_message_as_its_recipient_got_it_is_not_taken_again(certificates: Certificates) -> None:
+    """Whoever replays it from another account of the same cloud has not got the secret: it never left."""
+    for connector, letter in ((MICROSOFT, M), (GOOGLE, W)):
+        async with world([connector], certificates.settings()) as here:
+            assert (await hand_over(here, certificates, letter, source=CLOUD)).startswith(b"250 ")
+            (delivered,) = here.intake.bodies
+            reply = await hand_over(here, certificates, delivered, source=CLOUD)
+            assert reply.startswith(b"550 5.7.1 relaying denied: the secret header"), reply
+            assert len(here.intake.accepted) == 1
+
+
 async def test_marks_are_read_unfolded_and_without_regard_to_case(certificates: Certificates) -> None:
     letter = (
         M.with_name(ID, ID.upper())
@@ -229,6 +240,28 @@ async def test_a_client_certificate_stands_in_for_the_network(certificates: Cert
         tls = here.intake.accepted[0][0].client.tls
         assert tls is not None
         assert len(tls.chain) == 1
+
+
+async def test_a_name_that_somebody_vouches_for_stands_in_for_the_network(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    stranger = Certificates(tmp_path)
+    name = "mail.protection.example"
+    known = msgspec.structs.replace(MICROSOFT, names=(name,))
+    settings = certificates.settings(ca_file=certificates.ca_file)
+    async with world([known], settings) as here:
+
+        async def sent(by: Certificates, subject: str, letter: Letter = M) -> bytes:
+            file, key, _ = by.issue(subject, ExtendedKeyUsageOID.SERVER_AUTH)
+            return await hand_over(here, certificates, letter, source=ELSEWHERE, certificate=(file, key))
+
+        assert (await sent(certificates, name)).startswith(b"250 ")
+        assert (await sent(certificates, name, M.without(SECRET))).startswith(b"550 ")
+        assert (await sent(certificates, "x." + name)).startswith(b"550 ")
+        assert (await sent(stranger, name)).startswith(b"550 "), "nobody vouches for it"
+        assert len(here.intake.accepted) == 1
 
 
 FORWARDED = microsoft_letter(OURS, author="Mallory <m@outside.example>", auth_as="Anonymous")

@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway.config.provider_ranges import SHIPPED, shipped
 from gateway.demo.resolver import Resolver, serve_dns
 from gateway.demo.zones import ZoneSource, serve_zone
+from gateway.model.alarm import AlarmKind
 from gateway.probe.dns import Dns
 from gateway.probe.trust import ProofNames
+from gateway.service.alerts.alarms import Alarms
 from gateway.service.provider_ranges import FILE, ProviderRanges, RangesUnknown, published, unlike
 from gateway.wire.spf import read_spf
 
@@ -36,6 +38,10 @@ async def name_server(*records: str, origin: str = "google.com") -> AsyncIterato
         port = int(free.getsockname()[1])
     async with serve_dns(Resolver([zone]), ADDRESS, port):
         yield Dns([(ADDRESS, port)], names=UNSHOWN, timeout=2, lifetime=5)
+
+
+def alarms(folder: Path) -> Alarms:
+    return Alarms(folder, "ingress", lambda: datetime.now(UTC))
 
 
 def spf(*networks: object) -> str:
@@ -97,13 +103,20 @@ async def test_new_addresses_are_told_and_kept_and_odd_ones_are_not(tmp_path: Pa
     assert ranges.networks == shipped()
     more = (*GOOGLE, ipaddress.ip_network("173.194.0.0/18"))
     async with name_server(spf(*more)) as lookup:
-        assert await ranges.refresh(lookup)
+        assert await ranges.refresh(lookup, alarms(tmp_path))
         assert set(ranges.networks["google-workspace"]) == set(more)
-        assert await ranges.refresh(lookup)
+        assert await ranges.refresh(lookup, alarms(tmp_path))
     assert told == [1], "the same again changes nothing"
     async with name_server(spf("0.0.0.0/0")) as lookup:
-        assert not await ranges.refresh(lookup)
+        assert not await ranges.refresh(lookup, alarms(tmp_path))
     assert set(ranges.networks["google-workspace"]) == set(more)
+    (alarm,) = alarms(tmp_path).standing()
+    assert (alarm.kind, alarm.key) == (AlarmKind.PROVIDERS, "google-workspace")
+    assert "0.0.0.0/0" in alarm.text
+    async with name_server(spf(*more)) as lookup:
+        assert await ranges.refresh(lookup, alarms(tmp_path))
+    (alarm,) = alarms(tmp_path).standing()
+    assert alarm.over is not None
 
     again = ProviderRanges(tmp_path, ["google-workspace"], lambda: None)
     assert set(again.networks["google-workspace"]) == set(more), "the last good list outlives a restart"
@@ -127,5 +140,5 @@ def test_a_damaged_file_counts_for_nothing(tmp_path: Path, content: bytes) -> No
 
 async def test_nobody_is_asked_where_no_connector_goes_by_a_provider(tmp_path: Path) -> None:
     async with name_server() as lookup:
-        await ProviderRanges(tmp_path, [], lambda: None).keep_fresh(lookup, 1)
+        await ProviderRanges(tmp_path, [], lambda: None).keep_fresh(lookup, 1, alarms(tmp_path))
     assert list(tmp_path.iterdir()) == []
