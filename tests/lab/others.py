@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from tests.lab.cells import Cell, Counts, Dnssec, Need, Server, Sts, Tlsa
-from tests.lab.gateway import SENDER, Letter, content, letter
+from tests.lab.gateway import Letter, content, letter
 from tests.lab.oracle import expected
 from tests.lab.run import Internet, open_internet
 from tests.lab.web import ADDRESS
@@ -203,7 +203,7 @@ async def _deliver(sender: Sender, peer: Peer, letters: Sequence[Letter]) -> Non
 def _submit(peer: Peer, letters: Sequence[Letter]) -> None:
     with smtplib.SMTP(peer.host, peer.port, "mail.hospital.example", timeout=60) as client:
         for one in letters:
-            client.sendmail(SENDER, [one.recipient], content(one))
+            client.sendmail(one.sender, [one.recipient], content(one))
 
 
 def _postfix_is_done(log: str) -> set[str]:
