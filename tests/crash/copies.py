@@ -41,6 +41,7 @@ class Story:
 
     def __init__(self, root: Path) -> None:
         self.machine = Machine(root, "copies")
+        self.began = 0  # operations before the first one that can fail
         self.confirmed: set[str] = set()
         self.copies: Counter[str] = Counter()
         self.doubts: Counter[str] = Counter()
@@ -52,6 +53,7 @@ class Story:
         for folder in ("data", "audit", "apart"):
             (self.machine.root / folder).mkdir()
         store, gateway = await self._start()
+        self.began = self.machine.operations
         self.machine.set_fault(fault)
         for number, recipients in enumerate(_RECIPIENTS):
             await self._take(gateway, number, recipients)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from tests.crash.copies import copies_share, story
+from tests.crash.machine import Fault
+from tests.crash.trace import MARKS, Sync, Write
 from tests.faults.test_crash_states import SEED
 
 
@@ -20,3 +24,18 @@ def test_no_second_copy_goes_out_unmarked_wherever_the_disk_fails() -> None:
 
     assert broke == [], f"seed {SEED}"
     assert met["stories with refusals"]
+
+
+async def test_a_commit_whose_last_write_is_reported_as_failed_did_not_happen() -> None:
+    well = await story(None)
+    operations = [op for op in well.machine.trace.ops if not isinstance(op, MARKS)][well.began :]
+    last_writes = [
+        at
+        for at, (op, after) in enumerate(pairwise(operations))
+        if isinstance(op, Write) and isinstance(after, Sync)
+    ]
+    for at in last_writes:
+        played = await story(Fault(at, "happened"))  # raises where the store takes what it refused for done
+
+        assert played.broken() == []
+    assert len(last_writes) > 5

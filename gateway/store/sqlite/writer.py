@@ -68,9 +68,14 @@ class Database:
         return apsw.SQLITE_OK
 
     def reconnect(self) -> None:
-        """The old file handles are given up; errors count as those of the next use."""
-        self.connection.close()
+        """The old file handles are given up; errors count as those of the next use.
+
+        The new connection comes first: where none is left, the next one reads the whole log anew, and takes for done
+        what reached the log although its write was reported as failed, and was refused.
+        """
+        old = self.connection
         self._adopt(self._connect())
+        old.close()
 
 
 class Done:
