@@ -27,13 +27,15 @@ from gateway.service.alerts.alarms import Alarms
 from gateway.service.children import CannotStart, Child, Line, Word
 from gateway.service.clock import now
 from gateway.service.doctor.self_test import SelfTest
+from gateway.service.entrance import LISTENER_GRACE
 from gateway.service.nursery import Nursery
+from gateway.service.owner import ending
 from gateway.service.peers import peer_roles
 from gateway.service.roles import WHOLE, Process, Role
 from gateway.service.rootkeys import key_for, queue_key
 from gateway.service.sealing import SIGN, SealerWatch, Sealing
 from gateway.service.systemd import keep_alive, notify, reloading
-from gateway.service.traffic import DRAIN, LISTENER_GRACE, Traffic, ending
+from gateway.service.traffic import DRAIN, Traffic
 from gateway.store.contract import Store, StoreBroken, StoreUnusable
 from gateway.store.files import lock_folder
 from gateway.store.socket import SOCKET, connect_store, serve_store

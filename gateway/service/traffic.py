@@ -7,25 +7,18 @@ queue. Started and stopped by `lifecycle`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
 
 import structlog
-from msgspec.structs import replace
 
 from gateway import __version__
 from gateway.audit.recorder import Recorder
 from gateway.audit.vault import VaultOpener
 from gateway.config import Config, ConfigError
 from gateway.deliver.return_path import ReturnPaths
-from gateway.ingress.desk import Desk
-from gateway.ingress.listener import Listener, ListenerError, open_listener
-from gateway.ingress.pace import Pace
 from gateway.ingress.tls import TlsFailure
 from gateway.journey import ReturnPath, own_sender
-from gateway.model.problem import Problem
-from gateway.service import control, wiring, wiring_in
+from gateway.service import control, wiring
 from gateway.service.alerts import watchfulness
 from gateway.service.alerts.alarms import Alarms
 from gateway.service.bounces import Bounces
@@ -38,54 +31,34 @@ from gateway.service.dkim import Dkim, KeysUnusable
 from gateway.service.dkim_calls import dkim_calls
 from gateway.service.dnssec import DnssecLog
 from gateway.service.downgrade import alarm_of_loss
+from gateway.service.entrance import Entrance
 from gateway.service.figures import figure_calls
 from gateway.service.happenings import Happenings
 from gateway.service.heart import Heart
-from gateway.service.intake import StoreIntake
 from gateway.service.ledger import Books
 from gateway.service.mail_counts import CountingLedger
 from gateway.service.operations import Operations
+from gateway.service.owner import Owner, ending
 from gateway.service.policies import PolicyInForce
 from gateway.service.provider_ranges import ProviderRanges, wanted
 from gateway.service.recollections import recollection_calls
 from gateway.service.reload import Reloader
 from gateway.service.reporting import reporter
 from gateway.service.roles import Process, Role
-from gateway.service.room import Room
 from gateway.service.rootkeys import public_vault_key, service_addresses, vault_key
 from gateway.service.running import RunningMark
 from gateway.service.sealing import SealerWatch
 from gateway.service.session_counts import SessionCounts
 from gateway.service.sightings import Sightings
-from gateway.service.signatures import signature_check
 from gateway.service.stories import story_calls
-from gateway.service.suspension import Suspensions
 from gateway.service.trust import revocation
 from gateway.service.worker import Limits, Worker
 from gateway.store.contract import Store
 from gateway.wire.service_address import ServiceAddresses
 
 DRAIN = 600.0  # seconds for deliveries that wait for the answer to their last octet
-LISTENER_GRACE = 30.0  # seconds for messages that are just coming in
 
 log = structlog.get_logger()
-
-
-class Owner(Protocol):
-    """The process that this traffic passes through."""
-
-    @property
-    def broken(self) -> bool:
-        """Whether it ends because it cannot go on: then nobody is waited for."""
-        ...
-
-    def on_stop(self, what: str, close: Callable[[], Awaitable[object]]) -> None:
-        """Call `close` when the process stops, in the reverse order."""
-        ...
-
-    def cannot_go_on(self, reason: BaseException) -> None:
-        """End the process."""
-        ...
 
 
 class Traffic:
@@ -112,8 +85,11 @@ class Traffic:
         self._sightings = Sightings(store, alarms, config.alerts.partner_certificate, now)
         self._happenings = Happenings(alarms)
         self._worker: Worker | None = None
-        self.listeners: list[Listener] = []
         self._ranges = ProviderRanges(config.run_directory, wanted(config), self._ranges_changed)
+        self._entrance = Entrance(
+            config, process, store, watch, alarms, owner,
+            happenings=self._happenings, ranges=self._ranges,
+        )  # fmt: skip
         self.reloader: Reloader
 
     async def start(self) -> None:
@@ -145,15 +121,17 @@ class Traffic:
                 }
             self._keep_watch(policies, recorder)
         if Role.INGRESS in roles:
-            await self._open_listeners(recorder, addresses)
-        self.reloader = Reloader(config, self._file, policies, dkim, self.listeners, heart, self._ranges)
+            await self._entrance.open(recorder, self._worker, addresses)
+        self.reloader = Reloader(
+            config, self._file, policies, dkim, self._entrance.listeners, heart, self._ranges
+        )
         reloads = {"reload": self.reloader.reload, "dkim.reload": self.reloader.reload_dkim}
         await self._answer({**calls, **{name: simple(call) for name, call in reloads.items()}})
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
         """Where it listens."""
-        return tuple(listener.address for listener in self.listeners)
+        return tuple(listener.address for listener in self._entrance.listeners)
 
     def wake(self) -> None:
         """Something may have become due, or may go again."""
@@ -293,91 +271,11 @@ class Traffic:
         self._counts.start()
         self._owner.on_stop("counts", self._counts.close)
 
-    async def _open_listeners(self, recorder: Recorder, addresses: ServiceAddresses | None) -> None:
-        config = self._config
-        desk = Desk(addresses, config.service_domains) if addresses is not None else None
-        signatures = signature_check(lambda: wiring.name_servers(config, None))
-        intake = StoreIntake(
-            self._store,
-            recorder,
-            self._worker,
-            broken=self._owner.cannot_go_on,
-            refusal=lambda: self._watch.trouble,
-            shortage=self._watch_room(),
-            suspensions=Suspensions(
-                self._store,
-                wiring_in.sender_allowances(config),
-                now=now,
-                monotonic=asyncio.get_running_loop().time,
-                alarm=self._happenings.suspended,
-            ),
-        )
-        pace = Pace()
-        for settings in config.listener:
-            listens = wiring_in.listener_settings(config, settings)
-            for_service = settings.kind == "service"
-            try:
-                listener = await open_listener(
-                    replace(listens, reuse_port=self._process.shares_ports),
-                    () if for_service else wiring_in.connectors(config, self._ranges.networks),
-                    intake,
-                    clock=now,
-                    entropy=entropy,
-                    incidents=self._happenings.at_the_door,
-                    pace=pace,
-                    desk=desk if for_service else None,
-                    signatures=signatures,
-                )
-            except (ConfigError, ListenerError, TlsFailure, ValueError) as error:
-                raise CannotStart(
-                    str(error), "`sealgate check` looks at all listeners and certificates"
-                ) from error
-            self.listeners.append(listener)
-        if self._process.leads:
-            self._owner.on_stop(
-                "watch over certificates", ending(watchfulness.listen_for_expiry(config, self._alarms))
-            )
-        self._owner.on_stop("listeners", self._close_listeners)
-        self._keep_ranges()
-
-    def _keep_ranges(self) -> None:
-        if not wanted(self._config):
-            return  # no connector goes by a provider's addresses
-        every = self._config.dns.providers.total_seconds()
-        keeping = asyncio.create_task(
-            self._ranges.keep_fresh(wiring.name_servers(self._config, None), every, self._alarms)
-        )
-
-        async def end() -> None:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
-
-        self._owner.on_stop("provider ranges", end)
-
     def _ranges_changed(self) -> None:
         try:
             self.reloader.readdress()
         except (ConfigError, TlsFailure) as error:
             log.error("the providers' new addresses could not be taken", problem=str(error))
-
-    def _watch_room(self) -> Callable[[], Problem | None]:
-        config = self._config
-        room = Room(
-            (config.data_dir, config.audit_directory),
-            disk_free=config.limits.disk_free,
-            memory=config.limits.process_memory,
-        )
-        room.look()
-        watching = asyncio.create_task(room.run())
-
-        async def end() -> None:
-            watching.cancel()
-
-        self._owner.on_stop("watch over disk and memory", end)
-        return lambda: room.shortage
-
-    async def _close_listeners(self) -> None:
-        await asyncio.gather(*(listener.close(LISTENER_GRACE) for listener in self.listeners))
 
     async def _answer(self, calls: dict[str, Call]) -> None:
         path = self._config.run_directory / control.socket_name(self._process)
@@ -388,13 +286,3 @@ class Traffic:
             path.unlink(missing_ok=True)
 
         self._owner.on_stop("control socket", end)
-
-
-def ending(task: asyncio.Task[None]) -> Callable[[], Awaitable[object]]:
-    """What ends a task that runs until it is cancelled."""
-
-    async def end() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    return end
