@@ -145,10 +145,11 @@ class Connection(asyncio.Protocol):
         if self._engine is not None:
             self._engine.shut_down()
             self._transport.write(self._engine.outgoing())
-        if reason is CloseReason.QUIT or self._ended:
+        if self._ended or (reason is CloseReason.QUIT and self._engine is None):
             self._transport.close()
             return
-        # Closing with unread octets in the kernel would reset the connection and swallow our last word.
+        # Closing with unread octets in the kernel would reset the connection and swallow our last word; under TLS a
+        # client that has said QUIT still answers our close_notify.
         try:
             self._transport.write_eof()
         except OSError:
