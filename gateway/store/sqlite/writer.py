@@ -3,7 +3,7 @@
 The order that makes a crash harmless: a front has flushed its frames before it asks, then the transaction that names
 them (its commit flushes the log), then the answers. A change that is refused leaves its neighbours alone; if the
 database refuses a statement, the batch is undone and its changes are tried one by one. A failed flush ends everything
-(`StoreBroken`).
+(`StoreBroken`), and so does a commit that the disk refused otherwise than for want of room.
 """
 
 from __future__ import annotations
@@ -68,14 +68,9 @@ class Database:
         return apsw.SQLITE_OK
 
     def reconnect(self) -> None:
-        """The old file handles are given up; errors count as those of the next use.
-
-        The new connection comes first: where none is left, the next one reads the whole log anew, and takes for done
-        what reached the log although its write was reported as failed, and was refused.
-        """
-        old = self.connection
+        """The old file handles are given up; errors count as those of the next use."""
+        self.connection.close()
         self._adopt(self._connect())
-        old.close()
 
 
 class Done:
@@ -197,6 +192,10 @@ class Writer:
                 self._files.commit(lambda: cursor.execute("COMMIT"))
             except OSError as error:
                 raise FlushFailed("the database", error) from error
+            except (
+                apsw.IOError
+            ) as error:  # the write that makes it count may be there: nobody can say that nothing changed
+                raise FlushFailed("the database", OSError(0, str(error))) from error
         memory.committed()
         self._book.count(tx.named)
         self._book.release(tx.freed)
