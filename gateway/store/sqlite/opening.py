@@ -123,6 +123,8 @@ def _open_locked(
         # We have the folder to ourselves: whoever held a lease is gone, and nothing should wait for it to run out.
         # What was being sent is due at once.
         connection.execute(FREE_EVERYTHING, (SENDING_CODE,))
+        # SQLite flushes the folder when it makes its log, and does not look whether that succeeded.
+        files.flush_folder(folder)
         book = SegmentBook(files, segments, octets=settings.segment, keep_free=settings.keep_free)
         book.adopt(_named(connection))
         memory = _memory(connection)
