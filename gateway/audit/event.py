@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from functools import lru_cache
-from hashlib import sha256
 from typing import assert_never
 
 import msgspec
 
-from gateway.audit.evidence import floor_leaf, sts_seen, tls_seen
+from gateway.audit.evidence import domain_part, floor_leaf, server_part, tls_seen
 from gateway.audit.leaves import (
     Attempted,
     CandidateLeaf,
@@ -47,7 +46,6 @@ from gateway.model.envelope import Envelope
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
 from gateway.model.progress import Progress
-from gateway.model.sts import StsInForce
 
 SEALED = "(sealed)"
 _MAX_POSTURES = 16
@@ -61,7 +59,7 @@ _WORD = re.compile(r"(?:not )?[a-z][a-z_-]*")
 class DecisionInputs(msgspec.Struct, frozen=True, kw_only=True):
     """The stored inputs of a decision. Decoded from the vault they give the same decision again (replay).
 
-    Certificates in `capability` are replaced by their SHA-256: no decision looks inside them.
+    `capability` is lean (`gateway.audit.evidence`).
     """
 
     capability: Capability
@@ -164,6 +162,11 @@ def decided(
     )
 
 
+def turns_on_servers(decision: Decision) -> bool:
+    """Whether it does not send because of what servers showed, or because they showed nothing."""
+    return isinstance(decision, Defer) or "otherwise_used" in decision.because.notes
+
+
 def why(decision: Decision) -> Why:
     saw = [seen.saw for rule in decision.because.rules for seen in rule.conditions]
     notes = decision.because.notes
@@ -179,7 +182,6 @@ def capability_leaf(capability: Capability) -> CapabilityLeaf:
         best_seen=tuple(
             GradeLeaf(grade=one.grade.value, last_seen=one.last_seen) for one in capability.best_seen
         ),
-        dnssec=capability.dnssec,
         hosts=len(route.hosts) if route else 0,
         mx_secure=route is not None and route.secure,
         observed_at=capability.observed_at,
@@ -197,7 +199,6 @@ def capability_leaf(capability: Capability) -> CapabilityLeaf:
         ),
         postures=tuple(map(_posture, capability.postures[:_MAX_POSTURES])),
         route=route.source if route else None,
-        sts=sts_seen(capability.sts),
         undeliverable=undeliverable.status if undeliverable else None,
         unknown=tuple(
             UnknownLeaf(
@@ -209,17 +210,8 @@ def capability_leaf(capability: Capability) -> CapabilityLeaf:
             )
             for one in capability.unknown[:_MAX_OFFERS]
         ),
+        **domain_part(capability.dnssec, capability.sts),
     )
-
-
-def without_certificates(capability: Capability) -> Capability:
-    """The capability with each certificate and the MTA-STS text replaced by its SHA-256, and staples dropped."""
-    sts = capability.sts
-    if sts is not None:
-        digests = tuple(sha256(der).digest() for der in sts.chain)
-        sts = msgspec.structs.replace(sts, chain=digests, text=sha256(sts.text).digest())
-    postures = tuple(map(_lean_posture, capability.postures))
-    return msgspec.structs.replace(capability, postures=postures, sts=sts)
 
 
 def rule_leaf(rule: RuleSeen) -> RuleLeaf:
@@ -242,16 +234,14 @@ def attempted(
     decision: Send,
     decision_leaf: str,
     route: str | None,
-    sts: StsInForce | None,
 ) -> Attempted:
-    outcome = attempt.outcome
+    outcome, evidence = attempt.outcome, attempt.evidence
     problem, reply = _problem_and_reply(outcome)
     return Attempted(
         decision=decision_leaf,
         definite=isinstance(outcome, Deferred) and outcome.definite,
         ended_at=attempt.ended_at,
         floor=floor_leaf(decision.floor),
-        grade=attempt.grade.value if attempt.grade is not None else None,
         method=attempt.method,
         number=attempt.number,
         octets=attempt.octets,
@@ -263,8 +253,8 @@ def attempted(
         security=isinstance(outcome, Deferred) and outcome.security,
         started_at=attempt.started_at,
         status=problem.status if problem else None,
-        sts=sts_seen(sts),
-        tls=tls_seen(attempt.tls),
+        **server_part(evidence),
+        **domain_part(evidence.resolver, evidence.sts),
     )
 
 
@@ -283,7 +273,7 @@ def outcome_word(outcome: Outcome) -> str:
 
 
 def peer(attempt: DeliveryAttempt) -> Peer:
-    session = attempt.tls
+    session = attempt.evidence.session
     problem, reply = _problem_and_reply(attempt.outcome)
     return Peer(
         host=attempt.host,
@@ -325,22 +315,10 @@ def _candidate(seen: CandidateSeen) -> CandidateLeaf:
 
 def _posture(posture: HostPosture) -> PostureLeaf:
     return PostureLeaf(
-        grade=posture.grade.value if posture.grade is not None else None,
         observed_at=posture.observed_at,
-        result=posture.result,
         status=posture.problem.status if posture.problem else None,
-        tls=tls_seen(posture.session),
+        **server_part(posture.evidence),
     )
-
-
-def _lean_posture(posture: HostPosture) -> HostPosture:
-    session = posture.session
-    if session is None:
-        return posture
-    lean = msgspec.structs.replace(
-        session, chain=tuple(sha256(der).digest() for der in session.chain), ocsp_staple=None
-    )
-    return msgspec.structs.replace(posture, session=lean)
 
 
 @lru_cache(maxsize=4096)

@@ -1,12 +1,119 @@
-"""What connections showed and had to show, as leaves say it: without names, keys and texts, which are sealed. Pure."""
+"""What connections showed and had to show: in leaves without names, keys and texts, which are sealed beside them. Pure.
+
+The same for the servers that a decision looked at and for the connection of an attempt.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from hashlib import sha256
+from typing import TypedDict
+
+import msgspec
+from msgspec.structs import replace
 
 from gateway.audit.shapes import DaneSeen, Floor, StsSeen, TermsSeen, TlsSeen
+from gateway.model.capability import Capability, HostPosture
+from gateway.model.evidence import Evidence
 from gateway.model.sts import StsInForce
 from gateway.model.tls import DaneProof, TermsProof, TlsFloor, TlsSession
+
+Values = list[tuple[str, bytes]]  # (field, value), sorted by field
+
+_MOST_CHAINS = 8
+_MOST_OCTETS = 64 * 1024  # of all chains that are sealed with one decision
+
+_write = msgspec.json.Encoder(order="deterministic").encode
+
+
+class ServerPart(TypedDict):
+    """Fields that every leaf has that says what a server showed."""
+
+    grade: str | None
+    result: str | None
+    tls: TlsSeen | None
+
+
+class DomainPart(TypedDict):
+    """Fields that every leaf has that says what was in force for a recipient's domain."""
+
+    dnssec: str
+    sts: StsSeen | None
+
+
+def server_part(evidence: Evidence) -> ServerPart:
+    return {
+        "grade": evidence.grade.value if evidence.grade is not None else None,
+        "result": evidence.result,
+        "tls": tls_seen(evidence.session),
+    }
+
+
+def domain_part(resolver: str, sts: StsInForce | None) -> DomainPart:
+    return {"dnssec": resolver, "sts": _sts_seen(sts)}
+
+
+def sealed(shown: Sequence[Evidence]) -> Values:
+    """The values for the vault: `chain` (DER certificates, which delimit themselves, chain after chain as sent), `sts`
+    (the policy in force), `terms` and `tlsa` (what the configuration and the servers' owners demand, with the proof; a
+    line of JSON each). What several show alike is there once.
+    """
+    sessions = [one.session for one in shown if one.session is not None]
+    values: Values = []
+    if chain := b"".join(der for chain in dict.fromkeys(one.chain for one in sessions) for der in chain):
+        values.append(("chain", chain))
+    if shown and (sts := shown[0].sts) is not None:  # they are all of one domain
+        values.append(("sts", _write(sts)))
+    if terms := _lines(one.terms for one in sessions):
+        values.append(("terms", terms))
+    if tlsa := _lines(one.dane for one in sessions):
+        values.append(("tlsa", tlsa))
+    return values
+
+
+def looked_at(capability: Capability) -> Iterator[Evidence]:
+    """What its servers showed, for `sealed`: without the chains that would be too many or too long to keep."""
+    chains: set[tuple[bytes, ...]] = set()
+    octets = 0
+    for posture in capability.postures:
+        evidence = capability.evidence(posture)
+        session = evidence.session
+        if session is not None and session.chain not in chains:
+            size = sum(map(len, session.chain))
+            if len(chains) == _MOST_CHAINS or octets + size > _MOST_OCTETS:
+                evidence = replace(evidence, session=replace(session, chain=()))
+            else:
+                chains.add(session.chain)
+                octets += size
+        yield evidence
+
+
+def lean(capability: Capability) -> Capability:
+    """The capability with each certificate and the MTA-STS text replaced by its SHA-256, and staples dropped.
+
+    No decision looks inside them, so that it can be made again from this.
+    """
+    sts = capability.sts
+    if sts is not None:
+        sts = replace(sts, chain=_digests(sts.chain), text=sha256(sts.text).digest())
+    return replace(capability, postures=tuple(map(_lean_posture, capability.postures)), sts=sts)
+
+
+def _lean_posture(posture: HostPosture) -> HostPosture:
+    session = posture.evidence.session
+    if session is None:
+        return posture
+    session = replace(session, chain=_digests(session.chain), ocsp_staple=None)
+    return replace(posture, evidence=replace(posture.evidence, session=session))
+
+
+def _digests(chain: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return tuple(sha256(der).digest() for der in chain)
+
+
+def _lines(proofs: Iterable[DaneProof | TermsProof | None]) -> bytes:
+    return b"\n".join(dict.fromkeys(_write(proof) for proof in proofs if proof is not None))
 
 
 def tls_seen(session: TlsSession | None) -> TlsSeen | None:
@@ -31,7 +138,7 @@ def tls_seen(session: TlsSession | None) -> TlsSeen | None:
     )
 
 
-def sts_seen(sts: StsInForce | None) -> StsSeen | None:
+def _sts_seen(sts: StsInForce | None) -> StsSeen | None:
     if sts is None:
         return None
     return StsSeen(

@@ -181,10 +181,14 @@ class ReplyLeaf(Shape, frozen=True, kw_only=True):
 
 
 class Attempted(Shape, frozen=True, kw_only=True):
-    """Evidence of the connection that carried or refused the message. `decision` is the id of the decision's leaf."""
+    """Evidence of the connection that carried or refused the message. `decision` is the id of the decision's leaf.
+
+    `dnssec`, `sts`: as in `CapabilityLeaf`. `result`: the RFC 8460 word, or ours, for how TLS fell short.
+    """
 
     decision: str
     definite: bool = False
+    dnssec: str = ""
     ended_at: datetime
     floor: Floor
     grade: str | None = None
@@ -195,6 +199,7 @@ class Attempted(Shape, frozen=True, kw_only=True):
     policy_hash: str
     relayed_without_dsn: bool = False
     reply: ReplyLeaf | None = None
+    result: str | None = None
     route: str | None = None
     security: bool = False
     started_at: datetime

@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from gateway.audit import event
+from gateway.audit import event, evidence
 from gateway.audit.leaves import (
     VERSION,
     Action,
@@ -51,7 +51,6 @@ from gateway.model.envelope import Envelope, Errand
 from gateway.model.facts import MessageFacts
 from gateway.model.problem import Problem
 from gateway.model.progress import FINAL, Progress, State
-from gateway.model.sts import StsInForce
 from gateway.wire.report import Report
 
 Values = Sequence[tuple[str, bytes]]  # (field, value), sorted by field
@@ -115,11 +114,13 @@ class Recorder:
             _write(now),
             _write(progress.standing),
         )
-        values = (
+        values = [
             ("inputs", inputs),
             ("recipient", str(errand.recipient.address).encode()),
             ("why", _write(event.why(decision))),
-        )
+        ]
+        if event.turns_on_servers(decision):  # no attempt will say what they showed
+            values = sorted(values + evidence.sealed(tuple(evidence.looked_at(capability))))
         message = errand.envelope.id
         record = self._record(now, "decision.made", body, values, message, errand.number)
         for rule in event.exceptions_used(because):
@@ -139,23 +140,16 @@ class Recorder:
         decision: Send,
         decision_leaf: str,
         route: str | None = None,
-        sts: StsInForce | None = None,
     ) -> Record:
         """A delivery was tried under `decision`, whose leaf is `decision_leaf`.
 
-        `route` is the route's source, `sts` the MTA-STS policy in force for the recipient's domain.
+        `route` is the route's source.
         """
-        values: list[tuple[str, bytes]] = []
-        if attempt.tls is not None and attempt.tls.chain:
-            values.append(("chain", b"".join(attempt.tls.chain)))  # DER certificates delimit themselves
+        values = [("peer", _write(event.peer(attempt))), *evidence.sealed((attempt.evidence,))]
         if attempt.content_sha256:
             values.append(("content", attempt.content_sha256))
-        values.append(("peer", _write(event.peer(attempt))))
-        if sts is not None:
-            values.append(("sts", _write(sts)))
-        if attempt.tls is not None and attempt.tls.dane is not None:
-            values.append(("tlsa", _write(attempt.tls.dane.dane)))
-        body = event.attempted(attempt, decision, decision_leaf, route, sts)
+        values.sort()
+        body = event.attempted(attempt, decision, decision_leaf, route)
         return self._record(
             attempt.ended_at, "delivery.attempt", body, values, errand.envelope.id, errand.number
         )
@@ -362,7 +356,7 @@ class Recorder:
         if known is None:
             if len(self._capabilities) >= _KNOWN:
                 self._capabilities.clear()
-            lean = _write(event.without_certificates(capability))
+            lean = _write(evidence.lean(capability))
             head = b'{"recipient":' + _write(capability.recipient)
             assert lean.startswith(head), "the recipient is the first field of a Capability"
             known = capability, _written(event.capability_leaf(capability)), lean[len(head) :]

@@ -168,7 +168,7 @@ def _host(host: MxHost, capability: Capability) -> HostSeen:
 
 
 def _address(posture: HostPosture) -> AddressSeen:
-    session = posture.session
+    session = posture.evidence.session
     return AddressSeen(
         address=posture.address,
         grade=posture.grade,
@@ -176,7 +176,7 @@ def _address(posture: HostPosture) -> AddressSeen:
         observed_at=posture.observed_at,
         tls=_tls(session, posture.observed_at) if session is not None else None,
         vouched_for=vouchers(session) if session is not None else (),
-        result=posture.result,
+        result=posture.evidence.result,
         problem=posture.problem,
     )
 

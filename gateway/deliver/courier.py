@@ -20,7 +20,7 @@ from gateway.deliver.dkim import Sign, SigningFailed
 from gateway.deliver.plan import MOST_SESSIONS, Bounds, Plan, Shuffle, plan
 from gateway.deliver.pool import Hop, Pool, Taken
 from gateway.deliver.trip import Sight, Trip
-from gateway.model.capability import Route
+from gateway.model.capability import Capability, Route
 from gateway.model.delivery import Deferred, DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Errand
 from gateway.model.tls import TlsSession
@@ -64,6 +64,7 @@ class Courier:
         self,
         message: ProtectedMessage,
         errands: Sequence[Errand],
+        capabilities: Sequence[Capability],
         route: Route,
         *,
         numbers: Sequence[int] = (),
@@ -72,9 +73,11 @@ class Courier:
     ) -> tuple[DeliveryAttempt, ...]:
         """One attempt for each errand, in order. The errands are of one message; `numbers` count their attempts from 1.
 
+        `capabilities` are what was known of each recipient when it was decided: what was in force is evidence, too.
         Cancelling closes the connection in use; what had left by then is unknown to the caller.
         """
-        trip = Trip(message, tuple(errands), tuple(numbers) or (1,) * len(errands), self._clock)
+        numbers = tuple(numbers) or (1,) * len(errands)
+        trip = Trip(message, tuple(errands), tuple(capabilities), numbers, self._clock)
         planned = plan(route, self._bounds, self._shuffle)
         if planned.problem is not None:
             trip.nowhere(planned.problem)
@@ -104,6 +107,7 @@ class Courier:
             bound = hop.endpoint.demands_tls
             if got.result is None or hop.plain or bound or not hop.floor.admits_plain:
                 return None
+            trip.without_tls = got.result
             return await self._approach(trip, msgspec.structs.replace(hop, plain=True), told)
         session = got.connection.session
         if not got.kept and not hop.plain:  # why it is plain has been told
@@ -111,9 +115,9 @@ class Courier:
         if meets(session, hop.floor):
             return got
         self._pool.release(got, keep=False)
-        shown = grade(session)
-        said = outcome.of_shortfall(hop.endpoint, session, shown, hop.floor)
-        trip.saw_all(Sight(hop.endpoint, session, shown), said)
+        sight = _shown(trip, hop, session)
+        said = outcome.of_shortfall(hop.endpoint, session, grade(session), hop.floor)
+        trip.saw_all(sight, said)
         return None
 
     # ------------------------------------------------------------------ over that connection
@@ -136,7 +140,7 @@ class Courier:
                 if replies.obstacle is not None:
                     if self._around(trip, replies.obstacle):
                         continue
-                    trip.met_obstacle(self._seen(current), batch, replies.obstacle)
+                    trip.met_obstacle(_seen(trip, current), batch, replies.obstacle)
                     return
                 asked.update(await self._record(trip, current, transaction, batch, replies, signed))
         finally:
@@ -188,7 +192,7 @@ class Courier:
         signed: Signed,
     ) -> list[int]:
         """Put the outcomes down; the numbers of those who have had their turn on this connection."""
-        sight = self._seen(taken)
+        sight = _seen(trip, taken)
         left = replies.final is not None or (replies.lost is not None and replies.lost.after_dot)
         if left:
             sight = msgspec.structs.replace(
@@ -207,10 +211,6 @@ class Courier:
             trip.saw(number, sight, outcome.of_replies(taken.hop.endpoint, replies, place, first=first))
         return had_turn
 
-    def _seen(self, taken: Taken) -> Sight:
-        session = taken.connection.session
-        return Sight(taken.hop.endpoint, session, grade(session), asked=True)
-
 
 def _returned(trip: Trip) -> str | None:
     """What a notice of the other side is to bring back. Of a message that had to reach its recipient alone never the
@@ -222,7 +222,19 @@ def _returned(trip: Trip) -> str | None:
 def _unasked(endpoint: Endpoint, failure: ConnectFailure) -> Sight:
     """What a failed connection showed. No grade where nothing could be learned: that is not the same as no TLS."""
     known = failure.session is not None or (failure.definite and failure.result == "starttls-not-supported")
-    return Sight(endpoint, failure.session, grade(failure.session) if known else None)
+    return Sight(endpoint, failure.session, grade(failure.session) if known else None, failure.result)
+
+
+def _seen(trip: Trip, taken: Taken) -> Sight:
+    """What a connection showed that was good enough to be asked."""
+    return _shown(trip, taken.hop, taken.connection.session, asked=True)
+
+
+def _shown(trip: Trip, hop: Hop, session: TlsSession | None, *, asked: bool = False) -> Sight:
+    """What a connection showed. One in the clear is so because TLS failed just before, or was not offered at all."""
+    without = trip.without_tls if hop.plain else "starttls-not-supported"
+    result = without if session is None else session.failure
+    return Sight(hop.endpoint, session, grade(session), result, asked)
 
 
 async def _sha256(content: bytes) -> bytes:

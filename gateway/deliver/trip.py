@@ -8,6 +8,7 @@ from typing import assert_never
 
 import msgspec
 
+from gateway.model.capability import Capability
 from gateway.model.delivery import (
     Deferred,
     Delivered,
@@ -18,6 +19,7 @@ from gateway.model.delivery import (
     Unknown,
 )
 from gateway.model.envelope import Errand
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsGrade, TlsSession
 from gateway.wire.dkim import Signed
@@ -26,11 +28,15 @@ from gateway.wire.smtp_transaction import Obstacle
 
 
 class Sight(msgspec.Struct, frozen=True):
-    """The connection behind an outcome. `asked`: it was good enough for MAIL. The rest is set where content left."""
+    """The connection behind an outcome. `result` as in `Evidence`; `asked`: it was good enough for MAIL.
+
+    The rest is set where content left.
+    """
 
     endpoint: Endpoint | None
     session: TlsSession | None = None
     grade: TlsGrade | None = None
+    result: str | None = None
     asked: bool = False
     octets: int = 0
     sha256: bytes = b""
@@ -45,16 +51,21 @@ class _Seen(msgspec.Struct, frozen=True):
 
 
 class Trip:
-    """One delivery of one message. `waiting` are the numbers of errands whose fate is still open, in order."""
+    """One delivery of one message. `waiting` are the numbers of errands whose fate is still open, in order.
+
+    `capabilities` are those behind the errands' decisions, `without_tls` the RFC 8460 word for why the hop at hand is
+    spoken to in the clear.
+    """
 
     def __init__(
         self,
         message: ProtectedMessage,
         errands: tuple[Errand, ...],
+        capabilities: tuple[Capability, ...],
         numbers: tuple[int, ...],
         clock: Callable[[], datetime],
     ) -> None:
-        assert len(errands) == len(numbers), (len(errands), len(numbers))
+        assert len(errands) == len(numbers) == len(capabilities), (len(errands), len(numbers))
         self.message = message
         self.errands = errands
         self.numbers = numbers
@@ -63,6 +74,8 @@ class Trip:
         self.signed: Signed | None = None  # of the content as it stands
         self.waiting = list(range(len(errands)))
         self.sessions = 0
+        self.without_tls: str | None = None
+        self._capabilities = capabilities
         self._clock = clock
         self._started = clock()
         self._seen: list[list[_Seen]] = [[] for _ in errands]
@@ -111,7 +124,7 @@ class Trip:
         return tuple(self._attempt(number, _weigh(seen)) for number, seen in enumerate(self._seen))
 
     def _attempt(self, number: int, seen: _Seen) -> DeliveryAttempt:
-        sight = seen.sight
+        sight, capability = seen.sight, self._capabilities[number]
         return DeliveryAttempt(
             errand=self.errands[number].id,
             number=self.numbers[number],
@@ -122,8 +135,13 @@ class Trip:
             host=sight.endpoint.host if sight.endpoint else None,
             address=sight.endpoint.address if sight.endpoint else None,
             port=sight.endpoint.port if sight.endpoint else None,
-            tls=sight.session,
-            grade=sight.grade,
+            evidence=Evidence(
+                grade=sight.grade,
+                session=sight.session,
+                result=sight.result,
+                sts=capability.sts,
+                resolver=capability.dnssec,
+            ),
             octets=sight.octets,
             content_sha256=sight.sha256,
             relayed_without_dsn=sight.without_dsn,

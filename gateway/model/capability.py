@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.model.address import Address
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.sts import StsInForce
-from gateway.model.tls import Dane, TlsGrade, TlsSession, TlsTerms
+from gateway.model.tls import Dane, TlsGrade, TlsTerms
 
 
 class MxHost(msgspec.Struct, frozen=True):
@@ -50,20 +52,21 @@ class Route(msgspec.Struct, frozen=True):
 class HostPosture(msgspec.Struct, frozen=True, kw_only=True):
     """What one address of one host showed when it was last asked.
 
-    `grade` is None where nothing could be learned (`problem` says why); that is not the same as `TlsGrade.NONE`,
-    which says that the host answered and offers no TLS. `fit` is False where nothing may go there, whatever a policy
-    allows: it does not show what its own DANE records or the domain's MTA-STS policy promise, or what our configuration
-    demands of it.
+    Its `evidence` is the server's part only. Where that has no grade, `problem` says why nothing could be learned.
+    `fit` is False where nothing may go there, whatever a policy allows: it does not show what its own DANE records or
+    the domain's MTA-STS policy promise, or what our configuration demands of it.
     """
 
     host: str
     address: str
-    grade: TlsGrade | None
+    evidence: Evidence
     observed_at: datetime
-    session: TlsSession | None = None
     problem: Problem | None = None
-    result: str | None = None  # RFC 8460 section 4.3 result word
     fit: bool = True
+
+    @property
+    def grade(self) -> TlsGrade | None:
+        return self.evidence.grade
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,3 +129,7 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     best_seen: tuple[GradeSeen, ...] = ()
     dnssec: str = ""
     sts: StsInForce | None = None
+
+    def evidence(self, posture: HostPosture) -> Evidence:
+        """All that speaks for or against one of the `postures`: what its server showed, and what was in force here."""
+        return replace(posture.evidence, sts=self.sts, resolver=self.dnssec)

@@ -7,8 +7,9 @@ from datetime import datetime
 import msgspec
 
 from gateway.model.address import Address
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
-from gateway.model.tls import TlsFloor, TlsGrade, TlsSession
+from gateway.model.tls import TlsFloor, TlsGrade
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -74,7 +75,7 @@ Outcome = Delivered | Deferred | Failed | Unknown
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One try at one errand. Host and TLS are those of the connection that carried or refused it."""
+    """One try at one errand. Host and evidence are those of the connection that carried or refused it."""
 
     errand: str
     number: int
@@ -85,8 +86,11 @@ class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
     host: str | None = None
     address: str | None = None
     port: int | None = None
-    tls: TlsSession | None = None
-    grade: TlsGrade | None = None
+    evidence: Evidence = Evidence()
     octets: int = 0
     content_sha256: bytes = b""
     relayed_without_dsn: bool = False  # the next hop does not speak RFC 3461
+
+    @property
+    def grade(self) -> TlsGrade | None:
+        return self.evidence.grade

@@ -178,26 +178,27 @@ def _of_servers(
 
 
 def _of_posture(severity: Severity, where: str, posture: HostPosture, problem: Problem) -> Finding:
-    meaning = _MEANINGS.get(posture.result or "")
+    result = posture.evidence.result
+    meaning = _MEANINGS.get(result or "")
     why = detail(problem, posture.host, posture.address)
     if posture.grade is None or meaning is None:
         text, remedy = problem.public, ""
     else:
         text, remedy = meaning
-        why = why if posture.result == "validation-failure" else ""
+        why = why if result == "validation-failure" else ""
     return Finding(
         severity=severity,
         side="theirs",
         where=where,
         text=f"{text} ({why})" if why else text,
         remedy=remedy,
-        result=posture.result,
+        result=result,
     )
 
 
 def _expiry(where: str, posture: HostPosture, now: datetime, days: int) -> Iterator[Finding]:
     """The first certificate of the chain to end, where its end would matter: DANE-EE does not look at dates."""
-    session = posture.session
+    session = posture.evidence.session
     if session is None or not proves(posture.grade) or _names_the_key(session.dane):
         return
     ends = first_to_expire(

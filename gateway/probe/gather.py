@@ -292,7 +292,7 @@ class Prober:
             mx_unchanged_since=await self._recollection.unchanged_since(domain, hosts, now),
         )
         if best is not TlsGrade.PIN and any(
-            TlsGrade.PIN in shown(each.session) for each in postures if each.fit
+            TlsGrade.PIN in shown(each.evidence.session) for each in postures if each.fit
         ):
             return tls, msgspec.structs.replace(tls, grade=TlsGrade.PIN.value), *plain
         return tls, *plain

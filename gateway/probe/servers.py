@@ -13,6 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from gateway.model.capability import HostPosture, MxHost, Route
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.tls import Dane, TlsGrade, TlsTerms
 from gateway.probe.cache import BoundedCache
@@ -142,10 +143,9 @@ def _barred(target: _Target, now: datetime) -> HostPosture:
     return HostPosture(
         host=host.name,
         address=address,
-        grade=None,
+        evidence=Evidence(result=host.barred_as),
         observed_at=now,
         problem=host.barred,
-        result=host.barred_as,
     )
 
 
@@ -154,4 +154,4 @@ def _unanswered(target: _Target, now: datetime) -> HostPosture:
     problem = Problem(
         "4.4.1", f"the mail server {host.name} did not answer in time", f"{address} port {host.port}"
     )
-    return HostPosture(host=host.name, address=address, grade=None, observed_at=now, problem=problem)
+    return HostPosture(host=host.name, address=address, evidence=Evidence(), observed_at=now, problem=problem)

@@ -82,15 +82,16 @@ def sighting(capability: Capability) -> Sighting:
 def _host(name: str, postures: list[HostPosture], tlsa: tuple[str, ...]) -> HostSighting:
     answered = [posture for posture in postures if posture.grade is not None]
     if not answered:
-        silent = postures[0].result if postures else None
+        silent = postures[0].evidence.result if postures else None
         return HostSighting(name=name, grade=None, problem=silent, tlsa=tlsa)
     worst = min(answered, key=lambda posture: _RANK[posture.grade or TlsGrade.NONE])
-    chain = worst.session.chain if worst.session is not None else ()
+    evidence = worst.evidence
+    chain = evidence.session.chain if evidence.session is not None else ()
     facts = read_certificate(chain[0]) if chain else None
     return HostSighting(
         name=name,
-        grade=worst.grade,
-        problem=worst.result,
+        grade=evidence.grade,
+        problem=evidence.result,
         issuer=facts.issuer if facts is not None else None,
         expires=facts.not_after if facts is not None else None,
         certificate=facts.sha256 if facts is not None else None,

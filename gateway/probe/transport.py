@@ -15,6 +15,7 @@ from datetime import datetime
 import msgspec
 
 from gateway.model.capability import HostPosture, MxHost
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsGrade, TlsSession
 from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, Endpoint, SmtpConnection, connect
@@ -60,7 +61,8 @@ class TlsObserver:
         if first.broke_off and second.broke_off:
             # Many old servers hang up where they should say "protocol version"; so do overloaded ones. Twice is a no.
             fit = not endpoint.demands_tls
-            return msgspec.structs.replace(second.posture, grade=TlsGrade.NONE, fit=fit)
+            evidence = msgspec.structs.replace(second.posture.evidence, grade=TlsGrade.NONE)
+            return msgspec.structs.replace(second.posture, evidence=evidence, fit=fit)
         return second.posture
 
     async def _once(self, endpoint: Endpoint, tls: ClientTls, now: datetime) -> _Look:
@@ -125,10 +127,8 @@ def _posture(
     return HostPosture(
         host=endpoint.host,
         address=endpoint.address,
-        grade=seen,
+        evidence=Evidence(grade=seen, session=session, result=result),
         observed_at=now,
-        session=session,
         problem=problem,
-        result=result,
         fit=fit,
     )

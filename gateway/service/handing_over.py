@@ -32,6 +32,7 @@ def deliverer(
         attempts = await carrier.deliver(
             message,
             returning_headers([one.work.errand for one in departures], message.sender),
+            [one.capability for one in departures],
             _undemanding(route) if reports else route,
             numbers=[one.work.progress.attempts + 1 for one in departures],
             source_address=source,

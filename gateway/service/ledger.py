@@ -150,9 +150,7 @@ class Books:
         now = self._now()
         route = one.capability.route.source if one.capability.route else None
         leaf = one.work.progress.decision or ""
-        record = self._recorder.attempted(
-            one.work.errand, attempt, one.decision, leaf, route, one.capability.sts
-        )
+        record = self._recorder.attempted(one.work.errand, attempt, one.decision, leaf, route)
         after = settlement.after_attempt(
             one.work.progress, attempt, one.work.errand.envelope, self._schedule, now, self._chance()
         )

@@ -107,11 +107,11 @@ def _of_attempt(errand: Errand, attempt: DeliveryAttempt) -> MailCount:
     """Why not is told by status and by the word of RFC 8460: replies are as many as there are servers."""
     domain, outcome = errand.recipient.address.domain, attempt.outcome
     grade = attempt.grade.value if attempt.grade is not None else ""
-    word = attempt.tls.failure if attempt.tls is not None and attempt.tls.failure else ""
     match outcome:
         case Delivered():
             return MailCount("delivered", domain, attempt.method, grade)
         case Deferred():
+            word = (attempt.evidence.result or "") if outcome.security else ""
             return MailCount(
                 "deferred", domain, attempt.method, reason=f"{outcome.problem.status} {word}".strip()
             )

@@ -12,7 +12,7 @@ from gateway.deliver.dkim import Sign
 from gateway.deliver.plan import Bounds
 from gateway.deliver.pool import Hop, Limits, Pool
 from gateway.model.address import Address
-from gateway.model.capability import MxHost, Route
+from gateway.model.capability import Capability, MxHost, Route
 from gateway.model.delivery import DeliveryAttempt, ProtectedMessage
 from gateway.model.envelope import Client, Envelope, Errand, Recipient
 from gateway.model.tls import Dane, TlsFloor, TlsGrade, TlsTerms
@@ -90,9 +90,11 @@ class Egress:
             ),
             "mx",
         )
+        going = errands(recipients, **envelope_more)
         return await self.courier.deliver(
             message,
-            errands(recipients, **envelope_more),
+            going,
+            [known(errand, route) for errand in going],
             route,
             numbers=numbers,
             source_address=source_address,
@@ -133,6 +135,15 @@ def errands(count: int, **more: object) -> tuple[Errand, ...]:
         **more,  # type: ignore[arg-type]
     )
     return tuple(Errand(envelope, number) for number in range(count))
+
+
+def known(errand: Errand, route: Route) -> Capability:
+    return Capability(
+        recipient=errand.recipient.address,
+        observed_at=errand.envelope.accepted_at,
+        route=route,
+        dnssec="validated",
+    )
 
 
 @contextlib.asynccontextmanager

@@ -125,7 +125,7 @@ async def test_each_weakness_is_told_in_the_standards_word_and_in_a_persons(
     prober: Prober, domain: str, result: str | None, said: str
 ) -> None:
     (posture,) = (await probe(prober, f"somebody@{domain}")).postures
-    assert posture.result == result
+    assert posture.evidence.result == result
     assert posture.problem is not None
     assert re.search(said, posture.problem.public)
 
@@ -134,10 +134,10 @@ async def test_the_evidence_of_a_proved_server(prober: Prober) -> None:
     capability = await probe(prober, "ann@good.example")
     (posture,) = capability.postures
     assert posture.problem is None
-    assert posture.session is not None
-    assert posture.session.version == "TLSv1.3"
-    assert posture.session.name_matched == "mx.good.example"
-    assert len(posture.session.chain) == 2
+    assert posture.evidence.session is not None
+    assert posture.evidence.session.version == "TLSv1.3"
+    assert posture.evidence.session.name_matched == "mx.good.example"
+    assert len(posture.evidence.session.chain) == 2
     assert capability.offers[0].mx_continuity == "own-domain"
     assert capability.offers[0].mx_unchanged_since == NOW
     assert capability.destination == "good.example"
@@ -181,8 +181,8 @@ async def test_a_policy_that_allows_old_versions_sees_the_old_server(internet: I
     )
     posture = await wide.observe(host, plan.address, NOW)
     assert posture.grade is TlsGrade.PKIX
-    assert posture.session is not None
-    assert posture.session.version == "TLSv1"
+    assert posture.evidence.session is not None
+    assert posture.evidence.session.version == "TLSv1"
 
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -300,7 +300,7 @@ async def test_octets_injected_before_the_handshake_never_count_as_an_answer(int
     async with scripted(injecting) as (host, _), asyncio.timeout(60):
         posture: HostPosture = await observer(internet, PATIENT).observe(host, "127.0.0.1", NOW)
     assert posture.grade in {None, TlsGrade.NONE}
-    assert posture.session is None
+    assert posture.evidence.session is None
 
 
 @pytest.mark.parametrize(("second", "grade"), [(silent, None), (no_tls_for_good, TlsGrade.NONE)])
@@ -332,4 +332,4 @@ async def test_a_server_without_tls_is_left_politely(internet: Internet) -> None
     async with scripted(plain) as (host, _), asyncio.timeout(60):
         posture = await observer(internet, PATIENT).observe(host, "127.0.0.1", NOW)
     assert said == [b"EHLO gw.hospital.example\r\n", b"QUIT\r\n"]
-    assert (posture.grade, posture.result) == (TlsGrade.NONE, "starttls-not-supported")
+    assert (posture.grade, posture.evidence.result) == (TlsGrade.NONE, "starttls-not-supported")

@@ -38,10 +38,13 @@ async def test_a_certificate_that_only_its_record_vouches_for_is_enough(authorit
         (attempt,) = await out.send(mx, floor=DANE_ONLY, dane=demand(wanted))
     assert isinstance(attempt.outcome, Delivered)
     assert attempt.grade is TlsGrade.DANE
-    assert attempt.tls is not None
-    assert attempt.tls.failure is None
-    assert attempt.tls.dane is not None
-    assert (attempt.tls.dane.matched, attempt.tls.dane.dane.records) == (wanted, (wanted,))
+    assert attempt.evidence.session is not None
+    assert attempt.evidence.session.failure is None
+    assert attempt.evidence.session.dane is not None
+    assert (attempt.evidence.session.dane.matched, attempt.evidence.session.dane.dane.records) == (
+        wanted,
+        (wanted,),
+    )
 
 
 async def test_an_issuer_in_the_record_vouches_for_name_and_path(authority: Authority, good: str) -> None:
@@ -54,8 +57,8 @@ async def test_an_issuer_in_the_record_vouches_for_name_and_path(authority: Auth
         async with scripted_mx(Script(certificate=other)) as mx:
             (attempt,) = await out.send(mx, floor=DANE_ONLY, dane=demand(issuer))
         assert word(attempt) == ("4.7.5", True, True)
-        assert attempt.tls is not None
-        assert attempt.tls.failure == "certificate-host-mismatch"
+        assert attempt.evidence.session is not None
+        assert attempt.evidence.session.failure == "certificate-host-mismatch"
 
 
 @pytest.mark.parametrize("floor", [DANE_ONLY, VERIFIED, ENCRYPTED, ANYTHING])
@@ -66,8 +69,8 @@ async def test_a_good_certificate_that_the_record_does_not_name_gets_nothing(
     async with scripted_mx(Script(certificate=good)) as mx, egress(authority.ca_file) as out:
         (attempt,) = await out.send(mx, floor=floor, dane=demand(wrong))
         assert word(attempt) == ("4.7.5", True, True)
-        assert attempt.tls is not None
-        assert attempt.tls.failure == "tlsa-invalid"
+        assert attempt.evidence.session is not None
+        assert attempt.evidence.session.failure == "tlsa-invalid"
         assert not mx.lines("MAIL")
 
 
@@ -120,8 +123,8 @@ async def test_the_next_host_is_tried(authority: Authority, good: str) -> None:
         (attempt,) = await out.send(first, second, dane=demand(wrong))
         assert isinstance(attempt.outcome, Delivered)
         assert not first.lines("MAIL")
-        assert attempt.tls is not None
-        assert attempt.tls.dane is None
+        assert attempt.evidence.session is not None
+        assert attempt.evidence.session.dane is None
 
 
 async def test_a_kept_connection_is_not_used_under_other_records(authority: Authority, good: str) -> None:
@@ -144,5 +147,5 @@ async def test_the_base_domain_is_the_server_name_asked_for(authority: Authority
     async with scripted_mx(Script(certificate=good)) as mx, egress(authority.ca_file) as out:
         (attempt,) = await out.send(mx, dane=wanted)
         assert mx.hellos == ["host.example.net"]
-    assert attempt.tls is not None
-    assert attempt.tls.sni == "host.example.net"
+    assert attempt.evidence.session is not None
+    assert attempt.evidence.session.sni == "host.example.net"

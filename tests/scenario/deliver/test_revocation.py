@@ -73,8 +73,8 @@ async def world(
 def said(attempt: DeliveryAttempt) -> tuple[str, bool]:
     assert isinstance(attempt.outcome, Deferred)
     assert attempt.outcome.security
-    assert attempt.tls is not None
-    assert attempt.tls.revocation is not None
+    assert attempt.evidence.session is not None
+    assert attempt.evidence.session.revocation is not None
     return attempt.outcome.problem.public, attempt.outcome.definite
 
 
@@ -92,8 +92,8 @@ async def test_what_the_responder_says_decides(ca: RevokingAuthority, floor: Tls
         here.web.pages.update(pages(ocsp=ca.response(here.leaf, GOOD)))
         attempt = await here.attempt(floor)
         assert isinstance(attempt.outcome, Delivered)
-        assert attempt.tls is not None
-        assert attempt.tls.revocation == "good"
+        assert attempt.evidence.session is not None
+        assert attempt.evidence.session.revocation == "good"
         assert here.web.requests[0].startswith(b"POST /ocsp ")
     async with world(ca, responder=True) as here:
         here.web.pages.update(pages(ocsp=ca.response(here.leaf, REVOKED)))
@@ -118,8 +118,8 @@ async def test_what_cannot_be_learned_passes_softly_and_not_hard(ca: RevokingAut
             here.web.pages.update(answers)
             attempt = await here.attempt(SOFT)
             assert isinstance(attempt.outcome, Delivered)
-            assert attempt.tls is not None
-            assert attempt.tls.revocation == "unknown"
+            assert attempt.evidence.session is not None
+            assert attempt.evidence.session.revocation == "unknown"
             assert said(await here.attempt(HARD)) == UNKNOWN_SAID
             assert len(here.mx.messages) == 1
 

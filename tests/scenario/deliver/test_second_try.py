@@ -25,8 +25,8 @@ async def test_the_second_hello_is_smaller_and_gets_through(
         (attempt,) = await out.send(port, floor=floor)
     assert isinstance(attempt.outcome, Delivered)
     assert attempt.grade is TlsGrade.PKIX
-    assert attempt.tls is not None
-    assert attempt.tls.reduced
+    assert attempt.evidence.session is not None
+    assert attempt.evidence.session.reduced
     assert mx.messages[0].tls is not None
     large, small = hellos
     assert large > 1000 > small
@@ -68,12 +68,12 @@ async def test_a_server_without_the_demanded_group_gets_nothing(authority: Autho
     async with scripted_mx(Script(certificate=good)) as mx, egress(authority.ca_file) as out:
         (attempt,) = await out.send(mx, floor=TlsFloor(VERIFIED.grades, groups=("secp521r1",)))
         assert isinstance(attempt.outcome, Delivered)
-        assert attempt.tls is not None
-        assert attempt.tls.group == "secp521r1"
+        assert attempt.evidence.session is not None
+        assert attempt.evidence.session.group == "secp521r1"
         before = len(mx.messages)
         (attempt,) = await out.send(mx, floor=TlsFloor(VERIFIED.grades, groups=("SecP384r1MLKEM1024",)))
-        if attempt.tls is None:
+        if attempt.evidence.session is None:
             assert isinstance(attempt.outcome, Deferred)
             assert len(mx.messages) == before
         else:
-            assert attempt.tls.group == "SecP384r1MLKEM1024"
+            assert attempt.evidence.session.group == "SecP384r1MLKEM1024"

@@ -26,8 +26,8 @@ async def test_verified_tls_delivers_and_the_attempt_says_all(authority: Authori
         assert mx.messages[0].content == CONTENT
         assert (attempt.host, attempt.address, attempt.port) == ("mx.example.org", "127.0.0.1", mx.port)
         assert attempt.grade is TlsGrade.PKIX
-        assert attempt.tls is not None
-        assert attempt.tls.name_matched == "mx.example.org"
+        assert attempt.evidence.session is not None
+        assert attempt.evidence.session.name_matched == "mx.example.org"
         assert (attempt.number, attempt.method, attempt.octets) == (3, "tls", len(CONTENT))
         assert len(attempt.content_sha256) == 32
         assert attempt.started_at < attempt.ended_at
@@ -50,8 +50,8 @@ async def test_a_certificate_that_proves_nothing_gets_no_mail(
         (attempt,) = await out.send(mx)
         assert shortfall(attempt) == (status, True, True)
         assert attempt.grade is TlsGrade.ENCRYPTED
-        assert attempt.tls is not None
-        assert attempt.tls.chain
+        assert attempt.evidence.session is not None
+        assert attempt.evidence.session.chain
         assert not mx.lines("MAIL")
         assert attempt.octets == 0
         (attempt,) = await out.send(mx, floor=ENCRYPTED)
@@ -65,7 +65,7 @@ async def test_no_tls_gets_mail_only_where_plain_text_is_admitted(authority: Aut
             (attempt,) = await out.send(mx, floor=floor)
             assert shortfall(attempt) == ("4.7.4", True, True)
             assert attempt.grade is TlsGrade.NONE
-            assert attempt.tls is None
+            assert attempt.evidence.session is None
         assert not mx.lines("MAIL")
         (attempt,) = await out.send(mx, floor=ANYTHING)
         assert isinstance(attempt.outcome, Delivered)
@@ -95,7 +95,7 @@ async def test_a_failed_starttls_falls_back_to_plain_text_only_where_that_is_adm
         before = mx.connections
         (attempt,) = await out.send(mx, floor=ANYTHING)
         assert isinstance(attempt.outcome, Delivered)
-        assert attempt.tls is None
+        assert attempt.evidence.session is None
         assert mx.connections == before + tries + 1  # a fresh connection, not one that was broken
 
 
@@ -105,7 +105,7 @@ async def test_answers_injected_before_tls_deliver_nothing(authority: Authority,
     async with scripted_mx(script) as mx, egress(authority.ca_file) as out:
         (attempt,) = await out.send(mx)
         assert shortfall(attempt) == ("4.7.5", True, False)
-        assert attempt.tls is None
+        assert attempt.evidence.session is None
         assert not mx.lines("MAIL")
 
 
@@ -181,7 +181,7 @@ async def test_a_shortfall_is_definite_only_where_every_host_showed_one(authorit
         assert attempt.port == mx.port
         (attempt,) = await out.send(mx, gone.port)
         assert shortfall(attempt) == ("4.7.5", True, False)
-        assert attempt.tls is not None
+        assert attempt.evidence.session is not None
 
 
 async def test_an_answer_to_mail_weighs_more_than_a_shortfall_elsewhere(

@@ -44,8 +44,8 @@ async def test_a_pinned_key_is_enough_for_a_server_that_nobody_vouches_for(autho
             (attempt,) = await out.send(mx, floor=floor, terms=pinned(path))
             assert isinstance(attempt.outcome, Delivered)
             assert attempt.grade is TlsGrade.PIN
-            assert attempt.tls is not None
-            assert attempt.tls.failure is None
+            assert attempt.evidence.session is not None
+            assert attempt.evidence.session.failure is None
 
 
 @pytest.mark.parametrize("floor", [PIN_ONLY, VERIFIED, ENCRYPTED, ANYTHING])
@@ -60,8 +60,8 @@ async def test_a_good_certificate_with_another_key_gets_nothing(
     assert said.public == "mx.example.org does not show the key that is pinned for it"
     assert '[tls.domain."example.org"]: keys shown, its own first: sha256:' in said.private
     assert pinned(good).pins[0].hex() in said.private
-    assert attempt.tls is not None
-    assert attempt.tls.failure == "pin-mismatch"
+    assert attempt.evidence.session is not None
+    assert attempt.evidence.session.failure == "pin-mismatch"
 
 
 async def test_the_fingerprint_of_the_certificate_is_recognised_as_the_wrong_thing(

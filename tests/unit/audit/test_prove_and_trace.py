@@ -18,6 +18,7 @@ from gateway.model.address import Address
 from gateway.model.decision import Hold
 from gateway.model.delivery import Deferred, Reply
 from gateway.model.envelope import Errand
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.progress import State
 from tests.unit.audit.world import (
@@ -151,7 +152,7 @@ async def test_people_and_troubles_are_told_in_plain_words(tmp_path: Path) -> No
         make.attempted(
             errand,
             attempt(
-                errand, tls=None, grade=None, outcome=Deferred(problem, Reply(451, ("4.3.0 busy",), "4.3.0"))
+                errand, evidence=Evidence(), outcome=Deferred(problem, Reply(451, ("4.3.0 busy",), "4.3.0"))
             ),
             send(),
             "d" * 32,

@@ -24,6 +24,7 @@ from gateway.model.audit import Record
 from gateway.model.decision import ConditionSeen, Defer, Hold, Reject, RuleSeen
 from gateway.model.delivery import Deferred, Delivered, Failed, Reply, Unknown
 from gateway.model.envelope import Errand
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.progress import State
 from gateway.wire.report import Happened, Report
@@ -83,7 +84,7 @@ def every_record(make: Recorder) -> Iterator[Record]:
     ):
         yield make.attempted(ERRAND, attempt(ERRAND, outcome=outcome), send(), "d" * 32, "mx")
     yield make.attempted(
-        ERRAND, attempt(ERRAND, outcome=Failed(PROBLEM), tls=None, grade=None), send(), "d" * 32
+        ERRAND, attempt(ERRAND, outcome=Failed(PROBLEM), evidence=Evidence()), send(), "d" * 32
     )
     for state in (State.DELIVERED, State.FAILED, State.REJECTED, State.EXPIRED, State.DROPPED, State.HELD):
         yield make.final(
@@ -194,7 +195,7 @@ def test_a_decision_can_be_made_again_from_what_is_stored() -> None:
     assert inputs.standing == progress().standing
     assert inputs.now == START
     assert inputs.capability.offers == capability().offers
-    session = inputs.capability.postures[0].session
+    session = inputs.capability.postures[0].evidence.session
     assert session is not None
     assert [len(digest) for digest in session.chain] == [32, 32]
     assert stored["recipient"] == str(BOB).encode()

@@ -19,6 +19,7 @@ from gateway.model.audit import Leaf, Record
 from gateway.model.decision import Hold
 from gateway.model.delivery import Deferred
 from gateway.model.envelope import Errand
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.progress import State
 from gateway.model.tls import Dane, DaneProof, TermsProof, TlsFloor, TlsGrade, TlsSession, TlsTerms
@@ -114,32 +115,37 @@ WEAK = TlsSession(version="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256", chain=(b"x
 Change = dict[str, object]
 
 
+def shown_by(session: TlsSession | None, grade: TlsGrade = TlsGrade.PKIX) -> Evidence:
+    return Evidence(grade=grade, session=session)
+
+
+def showing(session: TlsSession | None, grade: TlsGrade = TlsGrade.PKIX) -> Change:
+    return {"evidence": shown_by(session, grade)}
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"tls": None, "grade": TlsGrade.NONE},
-        {"tls": WEAK, "grade": TlsGrade.ENCRYPTED},
-        {"tls": WEAK, "grade": TlsGrade.PKIX},
-        {"tls": None, "grade": TlsGrade.PKIX},
-        {"tls": msgspec.structs.replace(SESSION, failure="certificate-expired")},
-        {"tls": msgspec.structs.replace(SESSION, name_matched=None), "grade": TlsGrade.MTA_STS},
-        {"tls": msgspec.structs.replace(SESSION, trusted=False)},
-        {"tls": msgspec.structs.replace(SESSION, failure="tlsa-invalid"), "grade": TlsGrade.DANE},
-        {"tls": SESSION, "grade": TlsGrade.DANE},  # claimed, and no TLSA record to show for it
-        {
-            "tls": proved_by_dane(matched=False),
-            "grade": TlsGrade.PKIX,
-        },  # and its own records name another key
-        {"tls": proved_by_dane(mx_secure=False), "grade": TlsGrade.DANE},
-        {"tls": SESSION, "grade": TlsGrade.PIN},  # claimed, and nothing is pinned
-        {"tls": on_terms(pins=PINS, shown=False)},
-        {"tls": on_terms(distrusted=True)},
-        {"tls": on_terms(least=TlsGrade.DANE)},
-        {"tls": msgspec.structs.replace(SESSION, version="TLSv1.1")},
-        {"tls": msgspec.structs.replace(SESSION, version="SSLv3")},
-        {"tls": msgspec.structs.replace(SESSION, cipher="ECDHE-RSA-NULL-SHA")},
-        {"tls": msgspec.structs.replace(SESSION, weak=True)},
-        {"tls": msgspec.structs.replace(SESSION, cipher="ECDHE-RSA-AES128-SHA256")},
+        showing(None, TlsGrade.NONE),
+        showing(WEAK, TlsGrade.ENCRYPTED),
+        showing(WEAK, TlsGrade.PKIX),
+        showing(None, TlsGrade.PKIX),
+        showing(msgspec.structs.replace(SESSION, failure="certificate-expired")),
+        showing(msgspec.structs.replace(SESSION, name_matched=None), TlsGrade.MTA_STS),
+        showing(msgspec.structs.replace(SESSION, trusted=False)),
+        showing(msgspec.structs.replace(SESSION, failure="tlsa-invalid"), TlsGrade.DANE),
+        showing(SESSION, TlsGrade.DANE),  # claimed, and no TLSA record to show for it
+        showing(proved_by_dane(matched=False)),  # and its own records name another key
+        showing(proved_by_dane(mx_secure=False), TlsGrade.DANE),
+        showing(SESSION, TlsGrade.PIN),  # claimed, and nothing is pinned
+        showing(on_terms(pins=PINS, shown=False)),
+        showing(on_terms(distrusted=True)),
+        showing(on_terms(least=TlsGrade.DANE)),
+        showing(msgspec.structs.replace(SESSION, version="TLSv1.1")),
+        showing(msgspec.structs.replace(SESSION, version="SSLv3")),
+        showing(msgspec.structs.replace(SESSION, cipher="ECDHE-RSA-NULL-SHA")),
+        showing(msgspec.structs.replace(SESSION, weak=True)),
+        showing(msgspec.structs.replace(SESSION, cipher="ECDHE-RSA-AES128-SHA256")),
         {"method": "plain"},
     ],
 )
@@ -158,7 +164,7 @@ async def test_the_key_exchange_is_on_record_as_the_floor_asks(
 ) -> None:
     floor = TlsFloor((TlsGrade.PKIX,), groups=("X25519MLKEM768", "secp256r1"))
     session = msgspec.structs.replace(SESSION, group=group)
-    records = message_records(recorder(), 0, decision=send(floor=floor), tls=session, grade=TlsGrade.PKIX)
+    records = message_records(recorder(), 0, decision=send(floor=floor), evidence=shown_by(session))
     assert (await log_of(tmp_path, *records)).ok is fine
 
 
@@ -179,7 +185,7 @@ async def test_revocation_is_on_record_as_the_floor_asks(
 ) -> None:
     floor = TlsFloor((TlsGrade.PKIX,), revocation=mode)
     session = msgspec.structs.replace(SESSION, revocation=status)
-    records = message_records(recorder(), 0, decision=send(floor=floor), tls=session, grade=TlsGrade.PKIX)
+    records = message_records(recorder(), 0, decision=send(floor=floor), evidence=shown_by(session))
     assert (await log_of(tmp_path, *records)).ok is fine
 
 
@@ -197,12 +203,12 @@ async def test_dane_and_pins_need_no_public_root(
 ) -> None:
     if session.dane is not None:
         session = msgspec.structs.replace(session, trusted=False, name_matched=None)
-    assert (await log_of(tmp_path, *message_records(recorder(), 0, tls=session, grade=grade))).ok
+    assert (await log_of(tmp_path, *message_records(recorder(), 0, evidence=shown_by(session, grade)))).ok
 
 
 async def test_content_that_stayed_here_violates_nothing(tmp_path: Path) -> None:
     refused = Deferred(Problem("4.7.5", "too little"), security=True, definite=True)
-    records = message_records(recorder(), 0, tls=WEAK, grade=TlsGrade.ENCRYPTED, outcome=refused)[:3]
+    records = message_records(recorder(), 0, evidence=shown_by(WEAK, TlsGrade.ENCRYPTED), outcome=refused)[:3]
     report = await log_of(tmp_path, *records)
     assert report.ok
     assert report.open_errands == 1
@@ -227,7 +233,9 @@ async def test_a_decision_with_a_floor_below_what_it_requires(
 async def test_an_exception_that_relaxes_everything_allows_plain_text(tmp_path: Path) -> None:
     floor = TlsFloor((*TlsGrade,))
     decision = send(method="plain", floor=floor, because=because(required=()))
-    records = message_records(recorder(), 0, decision=decision, method="plain", tls=None, grade=TlsGrade.NONE)
+    records = message_records(
+        recorder(), 0, decision=decision, method="plain", evidence=shown_by(None, TlsGrade.NONE)
+    )
     assert (await log_of(tmp_path, *records)).ok
 
 

@@ -24,6 +24,7 @@ from gateway.model.capability import Capability, HostPosture, MxHost, Offer, Rou
 from gateway.model.decision import Because, CandidateSeen, ConditionSeen, RuleSeen, Send
 from gateway.model.delivery import Delivered, DeliveryAttempt, Reply
 from gateway.model.envelope import Client, Envelope, Errand, Recipient
+from gateway.model.evidence import Evidence
 from gateway.model.facts import MessageFacts
 from gateway.model.progress import Progress, State
 from gateway.model.tls import TlsFloor, TlsGrade, TlsSession
@@ -42,6 +43,7 @@ SESSION = TlsSession(
     trusted=True,
     name_matched="mx1.clinic.example",
 )
+SHOWN = Evidence(grade=TlsGrade.PKIX, session=SESSION)
 VAULT = X25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 
@@ -132,9 +134,8 @@ def capability(recipient: Address = BOB) -> Capability:
             HostPosture(
                 host="mx1.clinic.example",
                 address="198.51.100.7",
-                grade=TlsGrade.PKIX,
+                evidence=SHOWN,
                 observed_at=START,
-                session=SESSION,
             ),
         ),
         destination="clinic.example",
@@ -186,8 +187,7 @@ def attempt(errand: Errand, at: datetime = START, **changes: object) -> Delivery
         "host": "mx1.clinic.example",
         "address": "198.51.100.7",
         "port": 25,
-        "tls": SESSION,
-        "grade": TlsGrade.PKIX,
+        "evidence": SHOWN,
         "octets": 30000,
         "content_sha256": bytes(32),
     }

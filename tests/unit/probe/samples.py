@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from gateway.model.address import Address
 from gateway.model.capability import Capability, HostPosture, MxHost, Route
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.tls import Dane, DaneProof, TlsGrade, TlsSession
 
@@ -44,10 +45,8 @@ def posture(
     return HostPosture(
         host=name,
         address=ADDRESS,
-        grade=grade,
+        evidence=Evidence(grade=grade, session=shown, result=result),
         observed_at=NOW,
-        session=shown,
-        result=result,
         problem=problem,
         fit=fit,
     )

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.model.address import Address
 from gateway.model.capability import HostPosture, MxHost, Offer
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsGrade
 from gateway.probe.dns import Answer, Refused, Silent
@@ -46,7 +47,9 @@ class Street:
             await asyncio.Event().wait()
         grade = self.shown[address]
         problem = Problem("4.4.1", f"{host.name} does not answer") if grade is None else None
-        return HostPosture(host=host.name, address=address, grade=grade, observed_at=now, problem=problem)
+        return HostPosture(
+            host=host.name, address=address, evidence=Evidence(grade=grade), observed_at=now, problem=problem
+        )
 
 
 def names(count: int, ttl: int = 300) -> dict[tuple[str, str], Answer | list[Answer]]:

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.model.address import Address
 from gateway.model.capability import Capability, HostPosture, MxHost, Route
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.tls import Dane, TlsGrade
 from gateway.probe.dns import Answer, Silent
@@ -55,7 +56,12 @@ def prober(shown: Sequence[Shown], tlsa: Mapping[int, Answer], dnssec: str) -> P
         fit, problem = one != UNFIT, Problem("4.4.1", "x") if one is None else None
         grade = None if one is None else TlsGrade.PKIX if one == UNFIT else TlsGrade(one)
         return HostPosture(
-            host=host.name, address=address, grade=grade, observed_at=now, problem=problem, fit=fit
+            host=host.name,
+            address=address,
+            evidence=Evidence(grade=grade),
+            observed_at=now,
+            problem=problem,
+            fit=fit,
         )
 
     return Prober(
@@ -100,7 +106,7 @@ async def test_a_host_whose_demand_is_not_known_is_unknown_and_not_asked() -> No
     capability = await look(TlsGrade.PKIX, tlsa=failed)
     assert (offers(capability), unknown(capability)) == ([], [("tls", "plain")])
     (posture,) = capability.postures
-    assert (posture.grade, posture.result) == (None, "dnssec-invalid")
+    assert (posture.grade, posture.evidence.result) == (None, "dnssec-invalid")
     assert capability.unknown[0].problem.status == "4.7.5"
     with_another = await look(TlsGrade.PKIX, TlsGrade.PKIX, tlsa=failed)
     assert (offers(with_another)[0], unknown(with_another)) == ("tls pkix", [("tls",)])
@@ -140,7 +146,9 @@ async def test_what_was_seen_under_other_records_is_not_used_again() -> None:
 
     async def observe(host: MxHost, address: str, now: datetime) -> HostPosture:
         asked.append(host.dane)
-        return HostPosture(host=host.name, address=address, grade=TlsGrade.DANE, observed_at=now)
+        return HostPosture(
+            host=host.name, address=address, evidence=Evidence(grade=TlsGrade.DANE), observed_at=now
+        )
 
     servers = Servers(observe, ServerSettings())
     before, after = (

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.model.address import Address
 from gateway.model.capability import Capability, HostPosture, MxHost, Route
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.sts import StsInForce, StsMode, StsPolicy
 from gateway.model.tls import Dane, TlsGrade
@@ -106,7 +107,9 @@ class World:
     async def observe(self, host: MxHost, address: str, now: datetime) -> HostPosture:
         grade = TlsGrade.MTA_STS if host.sts and self.shown is TlsGrade.PKIX else self.shown
         fit = not host.sts or grade is TlsGrade.MTA_STS
-        return HostPosture(host=host.name, address=address, grade=grade, observed_at=now, fit=fit)
+        return HostPosture(
+            host=host.name, address=address, evidence=Evidence(grade=grade), observed_at=now, fit=fit
+        )
 
     async def look(self, at: datetime = NOW) -> Capability:
         return await self.prober.probe(BOB, at)
@@ -132,7 +135,7 @@ async def test_a_host_that_is_not_listed_is_not_asked_and_no_reason_to_wait() ->
     capability = await World(policy("enforce", "mx2.example.org")).look()
     assert grades(capability) == [("tls", "mta-sts")]
     assert capability.unknown == ()
-    assert [posture.result for posture in capability.postures] == ["validation-failure", None]
+    assert [posture.evidence.result for posture in capability.postures] == ["validation-failure", None]
 
 
 async def test_where_no_host_is_listed_there_is_nothing_on_offer_and_nothing_to_wait_for() -> None:

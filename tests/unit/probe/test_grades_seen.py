@@ -9,6 +9,7 @@ import pytest
 
 from gateway.model.address import Address
 from gateway.model.capability import Capability, GradeSeen, HostPosture, MxHost
+from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsGrade
 from gateway.net.http import HttpFailure, HttpReply, HttpRequest
@@ -111,7 +112,9 @@ class World:
     async def observe(self, host: MxHost, address: str, now: datetime) -> HostPosture:
         grade = None if self.silent else DANE if host.dane else STS if host.sts else PKIX
         problem = Problem("4.4.1", "no answer") if grade is None else None
-        return HostPosture(host=host.name, address=address, grade=grade, observed_at=now, problem=problem)
+        return HostPosture(
+            host=host.name, address=address, evidence=Evidence(grade=grade), observed_at=now, problem=problem
+        )
 
     async def ask(self, request: HttpRequest) -> HttpReply | HttpFailure:
         headers = (("content-type", "text/plain"),)

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.model.address import Address
 from gateway.model.capability import Capability, HostPosture, MxHost
+from gateway.model.evidence import Evidence
 from gateway.model.tls import Dane, DaneProof, TermsProof, TlsGrade, TlsSession, TlsTerms
 from gateway.probe.dns import Answer, Found
 from gateway.probe.gather import Prober
@@ -86,10 +87,8 @@ async def look(terms: TlsTerms, session: TlsSession | None) -> Capability:
 
     async def observe(host: MxHost, address: str, now: datetime) -> HostPosture:
         fit = not forbids(session) and not (session is None and host.demands_tls)
-        shown = grade(session)
-        return HostPosture(
-            host=host.name, address=address, grade=shown, observed_at=now, session=session, fit=fit
-        )
+        evidence = Evidence(grade=grade(session), session=session)
+        return HostPosture(host=host.name, address=address, evidence=evidence, observed_at=now, fit=fit)
 
     settings = RouteSettings(terms=TermsBook(domains={"example.org": terms}))
     prober = Prober(Router(PaperDns(written), Destinations(), settings), observe, Notebook())
