@@ -7,6 +7,7 @@ Fragments that many leaves share (a capability's summary, a rule's) are made onc
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 from functools import lru_cache
 from typing import assert_never
@@ -162,9 +163,9 @@ def decided(
     )
 
 
-def turns_on_servers(decision: Decision) -> bool:
-    """Whether it does not send because of what servers showed, or because they showed nothing."""
-    return isinstance(decision, Defer) or "otherwise_used" in decision.because.notes
+def turns_on_servers(decision: str, notes: Collection[str]) -> bool:
+    """Whether a decision, by its word, does not send because of what servers showed, or because they showed nothing."""
+    return decision == "defer" or (decision != "send" and "otherwise_used" in notes)
 
 
 def why(decision: Decision) -> Why:

@@ -119,7 +119,7 @@ class Recorder:
             ("recipient", str(errand.recipient.address).encode()),
             ("why", _write(event.why(decision))),
         ]
-        if event.turns_on_servers(decision):  # no attempt will say what they showed
+        if event.turns_on_servers(body.decision, because.notes):  # no attempt will say what they showed
             values = sorted(values + evidence.sealed(tuple(evidence.looked_at(capability))))
         message = errand.envelope.id
         record = self._record(now, "decision.made", body, values, message, errand.number)

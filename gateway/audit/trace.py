@@ -14,11 +14,13 @@ import msgspec
 
 from gateway.audit.folder import published, read_record, records_with, shards
 from gateway.audit.leaves import Received
+from gateway.audit.opened import shown
 from gateway.audit.tell import tell
 from gateway.audit.vault import SealedValue, VaultOpener
 from gateway.model.address import Address
 from gateway.model.audit import Leaf, SealedValues
 from gateway.model.envelope import Envelope
+from gateway.wire.evidence_view import EvidenceView, evidence_view
 
 Opened = Mapping[str, tuple[SealedValue, ...]]  # leaf id -> its values
 
@@ -27,7 +29,8 @@ Opened = Mapping[str, tuple[SealedValue, ...]]  # leaf id -> its values
 class StoryEvent:
     """One thing that happened. `index` is None where the record is durable and not under a signed head yet.
 
-    `words` says it in one sentence; `body` and `sealed` are the record's own parts for programs.
+    `words` says it in one sentence; `body` and `values` are the record's own parts for programs. `evidence` is what the
+    servers behind it showed, where the vault was opened.
     """
 
     at: datetime
@@ -40,6 +43,7 @@ class StoryEvent:
     index: int | None
     body: dict[str, object]
     values: dict[str, str]
+    evidence: tuple[EvidenceView, ...]
 
 
 def story(
@@ -129,7 +133,9 @@ def _add(
     frame, body = read_record(data)
     if frame.message != message or frame.id in events:
         return
-    values = {value.field: _text(value) for value in opened.get(frame.id, ())}
+    sealed = opened.get(frame.id, ())
+    values = {value.field: _text(value) for value in sealed}
+    servers = shown(body, {value.field: value.value for value in sealed})
     if frame.errand is not None and frame.errand < len(names):
         values.setdefault("recipient", names[frame.errand])
     events[frame.id] = StoryEvent(
@@ -143,6 +149,7 @@ def _add(
         index=index,
         body=msgspec.json.decode(frame.body, type=dict[str, object]),
         values=values,
+        evidence=tuple(evidence_view(one.evidence, one.host, one.address, frame.at) for one in servers),
     )
 
 

@@ -24,6 +24,13 @@ def trace(
             "--since", metavar="WHEN", help="For an address: a date (2026-11-30), or how long ago (2d, 6h)."
         ),
     ] = None,
+    evidence: Annotated[
+        bool,
+        typer.Option(
+            "--evidence",
+            help="Show the servers' certificates too, and who vouched for them, as `probe` does.",
+        ),
+    ] = False,
     json: Json = False,
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
@@ -41,7 +48,19 @@ def trace(
             at = moment(datetime.fromisoformat(event["at"]))
             seal = f"record {event['index']}" if event["index"] is not None else "not signed yet"
             out.print(f"  {at}  {plain(event['words'])}  [dim]({seal})[/dim]", soft_wrap=True)
+            if evidence:
+                _show(event["evidence"])
         out.print()
+
+
+def _show(evidence: list[object]) -> None:
+    from msgspec import convert
+
+    from gateway.cli.evidence_page import show_evidence
+    from gateway.wire.evidence_view import EvidenceView
+
+    for seen in convert(evidence, list[EvidenceView]):
+        show_evidence(seen)
 
 
 def _moment(since: str | None) -> datetime | None:

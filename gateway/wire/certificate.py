@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 _MOST_NAMES = 100  # shared hosting puts hundreds into one certificate
 _LONGEST = 200  # characters of one name
+_SEQUENCE = 0x30
+_LONG_FORM = 0x80
 
 # What reading a stranger's certificate may raise.
 _UNREADABLE = (
@@ -70,6 +72,26 @@ def read_certificate(der: bytes) -> CertificateFacts | None:
         )
     except _UNREADABLE:
         return None
+
+
+def apart(octets: bytes) -> tuple[bytes, ...]:
+    """Certificates in DER that stand one after the other (X.690 section 8.1). What is no certificate ends it, whole."""
+    found = []
+    while octets:
+        size = _size(octets)
+        found.append(octets[:size])
+        octets = octets[size:]
+    return tuple(found)
+
+
+def _size(octets: bytes) -> int:
+    """Octets of the first SEQUENCE with its header; all there are where that is not what stands there."""
+    if len(octets) < 2 or octets[0] != _SEQUENCE:
+        return len(octets)
+    if octets[1] < _LONG_FORM:
+        return 2 + octets[1]
+    digits = octets[1] - _LONG_FORM
+    return 2 + digits + int.from_bytes(octets[2 : 2 + digits], "big")
 
 
 def first_to_expire(chain: Iterable[bytes]) -> CertificateFacts | None:

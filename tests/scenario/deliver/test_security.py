@@ -8,6 +8,7 @@ import pytest
 
 from gateway.deliver.pool import Limits
 from gateway.model.delivery import Deferred, Delivered, DeliveryAttempt, Failed
+from gateway.model.evidence import Evidence
 from gateway.model.tls import TlsFloor, TlsGrade
 from tests.fakes.authority import Authority
 from tests.fakes.egress_world import ANYTHING, CONTENT, ENCRYPTED, VERIFIED, egress
@@ -69,7 +70,9 @@ async def test_no_tls_gets_mail_only_where_plain_text_is_admitted(authority: Aut
         assert not mx.lines("MAIL")
         (attempt,) = await out.send(mx, floor=ANYTHING)
         assert isinstance(attempt.outcome, Delivered)
-        assert attempt.grade is TlsGrade.NONE
+        assert attempt.evidence == Evidence(
+            grade=TlsGrade.NONE, result="starttls-not-supported", resolver="validated"
+        )
         assert mx.messages[0].tls is None
 
 
@@ -91,11 +94,14 @@ async def test_a_failed_starttls_falls_back_to_plain_text_only_where_that_is_adm
         for floor in (VERIFIED, ENCRYPTED):
             (attempt,) = await out.send(mx, floor=floor)
             assert shortfall(attempt)[1:] == (True, False)
+            assert attempt.evidence == Evidence(result="validation-failure", resolver="validated")
         assert not mx.lines("MAIL")
         before = mx.connections
         (attempt,) = await out.send(mx, floor=ANYTHING)
         assert isinstance(attempt.outcome, Delivered)
-        assert attempt.evidence.session is None
+        assert attempt.evidence == Evidence(
+            grade=TlsGrade.NONE, result="validation-failure", resolver="validated"
+        )
         assert mx.connections == before + tries + 1  # a fresh connection, not one that was broken
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.audit import opened
 from gateway.audit.leaves import BODIES, Attempted, Decided, RawFrame
 from gateway.audit.trace import open_values
 from gateway.model.audit import Record
@@ -16,7 +19,7 @@ from gateway.model.envelope import Errand
 from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.sts import StsInForce, StsMode, StsPolicy
-from gateway.model.tls import Dane, DaneProof, TermsProof, TlsGrade, TlsTerms
+from gateway.model.tls import Dane, DaneProof, TermsProof, TlsGrade, TlsSession, TlsTerms
 from tests.unit.audit.world import (
     SESSION,
     START,
@@ -152,3 +155,90 @@ def test_an_attempt_is_recorded_as_a_decision_records_what_it_looked_at(seen: Ca
 def body_of(record: Record) -> msgspec.Struct:
     frame = msgspec.json.decode(record.leaves[0].data, type=RawFrame)
     return msgspec.json.decode(frame.body, type=BODIES[frame.type])
+
+
+def shown_in(record: Record) -> tuple[opened.Shown, ...]:
+    values = open_values(opener(), record.sealed)[record.leaves[0].id]
+    return opened.shown(body_of(record), {value.field: value.value for value in values})
+
+
+def certificate(number: int, size: int = 700) -> bytes:
+    """Octets that delimit themselves as a certificate does."""
+    content = b"%06d" % number + bytes(size)
+    return b"\x30\x82" + len(content).to_bytes(2, "big") + content
+
+
+SESSIONS = st.builds(
+    TlsSession,
+    version=st.sampled_from(["TLSv1.2", "TLSv1.3"]),
+    cipher=st.just("TLS_AES_256_GCM_SHA384"),
+    group=st.none() | st.just("X25519"),
+    sni=st.none() | st.just("mx1.clinic.example"),
+    chain=st.lists(st.integers(0, 5).map(certificate), max_size=4).map(tuple),
+    trusted=st.booleans(),
+    name_matched=st.none() | st.just("*.clinic.example"),
+    failure=st.none() | st.sampled_from(["certificate-expired", "tlsa-invalid"]),
+    resumed=st.booleans(),
+    dane=st.none() | st.just(DANE),
+    terms=st.none() | st.just(TERMS),
+    weak=st.booleans(),
+    reduced=st.booleans(),
+    revocation=st.none() | st.just("good"),
+    sts=st.booleans(),
+)
+EVIDENCE = st.builds(
+    Evidence,
+    grade=st.none() | st.sampled_from(list(TlsGrade)),
+    session=st.none() | SESSIONS,
+    result=st.none() | st.sampled_from(["certificate-expired", "starttls-not-supported"]),
+    sts=st.none() | st.just(STS),
+    resolver=st.sampled_from(["validated", "not-trusted"]),
+)
+
+
+@given(EVIDENCE)
+def test_the_evidence_of_an_attempt_can_be_had_back_whole(evidence: Evidence) -> None:
+    record = recorder().attempted(ERRAND, attempt(ERRAND, evidence=evidence), send(), "d" * 32)
+    [shown] = shown_in(record)
+    assert (shown.host, shown.address) == ("mx1.clinic.example", "198.51.100.7")
+    assert shown.evidence == evidence
+
+
+@given(st.lists(EVIDENCE, max_size=4), st.none() | st.just(STS))
+def test_the_evidence_of_a_decision_not_to_send_can_be_had_back_whole(
+    each: list[Evidence], sts: StsInForce | None
+) -> None:
+    seen = msgspec.structs.replace(
+        capability(),
+        dnssec="validated",
+        sts=sts,
+        postures=tuple(
+            msgspec.structs.replace(
+                capability().postures[0], evidence=msgspec.structs.replace(one, sts=None, resolver="")
+            )
+            for one in each
+        ),
+    )
+    hold = Hold(problem=PROBLEM, because=LACKING)
+    record = recorder().decided(ERRAND, facts(ERRAND.envelope), seen, hold, START, progress())
+    assert [one.evidence for one in shown_in(record)] == [seen.evidence(one) for one in seen.postures]
+
+
+def test_a_certificate_too_many_is_left_as_its_hash() -> None:
+    chains = [(certificate(number, 20_000),) for number in range(5)]
+    hold = Hold(problem=PROBLEM, because=LACKING)
+    record = recorder().decided(ERRAND, facts(ERRAND.envelope), known(*chains), hold, START, progress())
+    sessions = [one.evidence.session for one in shown_in(record)]
+    assert [one.chain for one in sessions if one is not None] == [
+        *chains[:3],
+        *((sha256(chain[0]).digest(),) for chain in chains[3:]),
+    ]
+
+
+def test_values_that_are_gone_or_of_another_version_are_no_error() -> None:
+    record = recorder().attempted(ERRAND, attempt(ERRAND), send(), "d" * 32)
+    body = body_of(record)
+    assert opened.shown(body, {}) == ()
+    assert opened.shown(body, {"peer": b"{}"}) == ()
+    assert opened.shown(body, {"peer": b"not json"}) == ()
+    assert opened.shown(None, {"peer": b"{}"}) == ()

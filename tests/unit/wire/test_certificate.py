@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.certificate import first_to_expire, read_certificate
+from gateway.wire.certificate import apart, first_to_expire, read_certificate
 from tests.fakes.pki import sign
 
 DAY = dt.timedelta(days=1)
@@ -59,3 +59,18 @@ def test_a_damaged_certificate_is_read_or_refused(at: int) -> None:
     der = bytearray(sign("mx", names=("mx.example.org",)).der)
     der[at] ^= 0xFF
     read_certificate(bytes(der))
+
+
+def test_certificates_that_stand_one_after_the_other_come_apart() -> None:
+    ca = sign("An authority", ca=True)
+    chain = (sign("mx", ca).der, ca.der, ca.der)
+    assert apart(b"".join(chain)) == chain
+    assert apart(b"".join(chain) + b"rest") == (*chain, b"rest")
+    assert apart(b"".join(chain)[:-1]) == (*chain[:2], chain[2][:-1])
+
+
+@given(st.one_of(st.binary(), st.binary().map(b"\x30".__add__)))
+def test_nothing_is_lost_of_octets_that_are_no_certificates(octets: bytes) -> None:
+    pieces = apart(octets)
+    assert b"".join(pieces) == octets
+    assert all(pieces)
