@@ -5,7 +5,7 @@ The same for the servers that a decision looked at and for the connection of an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import TypedDict
@@ -59,16 +59,25 @@ def sealed(shown: Sequence[Evidence]) -> Values:
     (the policy in force), `terms` and `tlsa` (what the configuration and the servers' owners demand, with the proof; a
     line of JSON each). What several show alike is there once.
     """
-    sessions = [one.session for one in shown if one.session is not None]
+    chains: dict[tuple[bytes, ...], None] = {}
+    terms: dict[bytes, None] = {}
+    tlsa: dict[bytes, None] = {}
+    for one in shown:
+        if (session := one.session) is not None:
+            chains[session.chain] = None
+            if session.terms is not None:
+                terms[_write(session.terms)] = None
+            if session.dane is not None:
+                tlsa[_write(session.dane)] = None
     values: Values = []
-    if chain := b"".join(der for chain in dict.fromkeys(one.chain for one in sessions) for der in chain):
+    if chain := b"".join([der for chain in chains for der in chain]):
         values.append(("chain", chain))
-    if shown and (sts := shown[0].sts) is not None:  # they are all of one domain
-        values.append(("sts", _write(sts)))
-    if terms := _lines(one.terms for one in sessions):
-        values.append(("terms", terms))
-    if tlsa := _lines(one.dane for one in sessions):
-        values.append(("tlsa", tlsa))
+    if shown and shown[0].sts is not None:  # they are all of one domain
+        values.append(("sts", _write(shown[0].sts)))
+    if terms:
+        values.append(("terms", b"\n".join(terms)))
+    if tlsa:
+        values.append(("tlsa", b"\n".join(tlsa)))
     return values
 
 
@@ -110,10 +119,6 @@ def _lean_posture(posture: HostPosture) -> HostPosture:
 
 def _digests(chain: tuple[bytes, ...]) -> tuple[bytes, ...]:
     return tuple(sha256(der).digest() for der in chain)
-
-
-def _lines(proofs: Iterable[DaneProof | TermsProof | None]) -> bytes:
-    return b"\n".join(dict.fromkeys(_write(proof) for proof in proofs if proof is not None))
 
 
 def tls_seen(session: TlsSession | None) -> TlsSeen | None:

@@ -27,7 +27,7 @@ from gateway.model.tls import TlsSession
 from gateway.wire.dkim import Signed
 from gateway.wire.endpoint import ConnectFailure, Endpoint
 from gateway.wire.smtp_transaction import Obstacle, Transaction, TransactionReplies
-from gateway.wire.tls_grade import grade, meets
+from gateway.wire.tls_grade import fell_short, grade, meets
 
 MOST_RECIPIENTS = 50  # in one transaction
 _HASH_APART = 256 * 1024  # octets above which hashing leaves the event loop
@@ -232,8 +232,7 @@ def _seen(trip: Trip, taken: Taken) -> Sight:
 
 def _shown(trip: Trip, hop: Hop, session: TlsSession | None, *, asked: bool = False) -> Sight:
     """What a connection showed. One in the clear is so because TLS failed just before, or was not offered at all."""
-    without = trip.without_tls if hop.plain else "starttls-not-supported"
-    result = without if session is None else session.failure
+    result = trip.without_tls if hop.plain else fell_short(session)
     return Sight(hop.endpoint, session, grade(session), result, asked)
 
 

@@ -16,6 +16,7 @@ from gateway.model.sts import StsInForce, StsMode
 from gateway.model.tls import TlsSession
 from gateway.wire.endpoint import ConnectFailure, Endpoint
 from gateway.wire.mta_sts import lists
+from gateway.wire.tls_grade import fell_short
 from gateway.wire.tlsa import presentation
 from gateway.wire.tlsrpt_report import Failure, PolicyApplied, PolicyResult
 
@@ -57,7 +58,7 @@ def secured(
     what we alone know of (a pin). `sts` is the domain's policy, enforced or tested.
     """
     policy = _policy(domain, endpoint, sts)
-    result = "starttls-not-supported" if session is None else session.failure
+    result = fell_short(session)
     if result is None and policy.kind == "sts" and not lists(policy.mx_hosts, endpoint.host):
         return SessionCount(domain, policy, _failure(endpoint, source, _UNLISTED, _NOT_LISTED))
     if result is not None and result not in RESULTS:

@@ -19,7 +19,7 @@ from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsGrade, TlsSession
 from gateway.net.smtp import ClientSettings, ClientTls, ConnectFailure, Endpoint, SmtpConnection, connect
-from gateway.wire.tls_grade import forbids, grade
+from gateway.wire.tls_grade import fell_short, forbids, grade
 from gateway.wire.tls_shortfall import shortfall
 
 _NOT_OFFERED = Problem("4.7.4", "the mail server does not offer TLS")
@@ -89,11 +89,11 @@ def observer_settings(helo: str) -> ClientSettings:
 def _shown(endpoint: Endpoint, connection: SmtpConnection, now: datetime) -> HostPosture:
     session = connection.session
     if session is None:
-        return _posture(endpoint, now, TlsGrade.NONE, _NOT_OFFERED, result="starttls-not-supported")
+        return _posture(endpoint, now, TlsGrade.NONE, _NOT_OFFERED, result=fell_short(session))
     seen = grade(session)
     fit = not forbids(session)
     problem = _weakness(session) if seen is TlsGrade.ENCRYPTED or not fit else None
-    return _posture(endpoint, now, seen, problem, session=session, result=session.failure, fit=fit)
+    return _posture(endpoint, now, seen, problem, session=session, result=fell_short(session), fit=fit)
 
 
 def _failed(endpoint: Endpoint, failure: ConnectFailure, now: datetime) -> HostPosture:

@@ -54,6 +54,12 @@ def _proved(session: TlsSession) -> set[TlsGrade]:
     return proved
 
 
+def fell_short(session: TlsSession | None) -> str | None:
+    """The word of RFC 8460 section 4.3, or ours, for how a connection that came about fell short: in the clear, because
+    TLS was not on offer. None: it did not."""
+    return "starttls-not-supported" if session is None else session.failure
+
+
 def forbids(session: TlsSession | None) -> bool:
     """Whether no floor is low enough for this connection.
 
