@@ -77,21 +77,23 @@ def read_certificate(der: bytes) -> CertificateFacts | None:
 def apart(octets: bytes) -> tuple[bytes, ...]:
     """Certificates in DER that stand one after the other (X.690 section 8.1). What is no certificate ends it, whole."""
     found = []
-    while octets:
-        size = _size(octets)
-        found.append(octets[:size])
-        octets = octets[size:]
+    start = 0
+    while start < len(octets):
+        end = start + _size(octets, start)
+        found.append(octets[start:end])
+        start = end
     return tuple(found)
 
 
-def _size(octets: bytes) -> int:
-    """Octets of the first SEQUENCE with its header; all there are where that is not what stands there."""
-    if len(octets) < 2 or octets[0] != _SEQUENCE:
-        return len(octets)
-    if octets[1] < _LONG_FORM:
-        return 2 + octets[1]
-    digits = octets[1] - _LONG_FORM
-    return 2 + digits + int.from_bytes(octets[2 : 2 + digits], "big")
+def _size(octets: bytes, start: int) -> int:
+    """Octets of the SEQUENCE there with its header; all there are where something else stands there."""
+    head = octets[start : start + 2]
+    if len(head) < 2 or head[0] != _SEQUENCE:
+        return len(octets) - start
+    if head[1] < _LONG_FORM:
+        return 2 + head[1]
+    digits = head[1] - _LONG_FORM
+    return 2 + digits + int.from_bytes(octets[start + 2 : start + 2 + digits], "big")
 
 
 def first_to_expire(chain: Iterable[bytes]) -> CertificateFacts | None:
