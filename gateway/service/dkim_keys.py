@@ -170,13 +170,15 @@ class Keyring:
 def waited_for(
     keys: Sequence[DkimKey], chosen: Sequence[DkimKey], standings: Standings
 ) -> tuple[DkimKey, ...]:
-    """Those of a domain's keys whose records should be there and are not: the ones that sign, and newer ones."""
-    since = {key.algorithm: key.made for key in chosen}
+    """Those of a domain's keys whose records should be there and are not: the ones that sign, and newer ones.
+
+    `keys` is ordered, the oldest first: two may have been made within the same second.
+    """
+    signing = {key.algorithm: place for place, key in enumerate(keys) if key in chosen}
     return tuple(
         key
-        for key in keys
-        if not isinstance(standings[key], Matches)
-        and (key in chosen or key.algorithm not in since or key.made >= since[key.algorithm])
+        for place, key in enumerate(keys)
+        if not isinstance(standings[key], Matches) and place >= signing.get(key.algorithm, 0)
     )
 
 

@@ -23,13 +23,13 @@ NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 @cache
-def keys() -> dict[str, DkimKey]:
+def keys(apart: timedelta = timedelta(days=1)) -> dict[str, DkimKey]:
     """r1 and e1, then r2 and e2, then r3."""
     made: dict[str, DkimKey] = {}
     with TemporaryDirectory() as folder:
         for place, name in enumerate(("r1", "e1", "r2", "e2", "r3")):
             algorithm: Algorithm = "rsa-sha256" if name[0] == "r" else "ed25519-sha256"
-            at = NOW + timedelta(days=place // 2)
+            at = NOW + place // 2 * apart
             made[name] = make_key(Path(folder) / "keys", DOMAIN, algorithm, at, Path(folder))
     return made
 
@@ -53,10 +53,12 @@ def keys() -> dict[str, DkimKey]:
         ({"e1": GONE}, "e1", "e1"),
     ],
 )
-def test_the_choice(seen: dict[str, Standing], signing: str, waiting: str) -> None:
-    those = [keys()[name] for name in seen]
-    standings = {keys()[name]: standing for name, standing in seen.items()}
-    names = {key: name for name, key in keys().items()}
+@pytest.mark.parametrize("apart", [timedelta(days=1), timedelta()], ids=["days-apart", "same-second"])
+def test_the_choice(seen: dict[str, Standing], signing: str, waiting: str, apart: timedelta) -> None:
+    made = keys(apart)
+    those = [made[name] for name in seen]
+    standings = {made[name]: standing for name, standing in seen.items()}
+    names = {key: name for name, key in made.items()}
     chosen = choose(those, standings)
     assert [names[key] for key in chosen] == signing.split()
     assert [names[key] for key in waited_for(those, chosen, standings)] == waiting.split()
