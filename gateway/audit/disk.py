@@ -60,14 +60,6 @@ class Disk:
     def rename(self, old: Path, new: Path) -> None:
         self.system.rename(old, new)
 
-    def append(self, path: Path, data: bytes) -> None:
-        fd = self.system.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
-        )
-        with self._closing(fd):
-            self._write_all(fd, data)
-            self.system.fsync(fd)
-
     def remove(self, path: Path) -> None:
         """Remove a file if it is there."""
         try:

@@ -113,11 +113,11 @@ class Shard:
     def publish(self, note: bytes, *, keep: bool) -> None:
         if keep:
             path = self.folder / KEPT
-            notes, _ = split_kept(self._disk.read(path) or b"")
+            data = self._disk.read(path) or b""
+            notes, _ = split_kept(data)
             if not notes or notes[-1] != note:
-                self._disk.append(path, kept_frame(note))
-                if not notes:
-                    self._disk.sync_folder(self.folder)
+                # As a whole: what is appended may be torn inside, and a kept head that is not whole is a forged one.
+                replace(self._disk, path, data + kept_frame(note))
         replace(self._disk, self.folder / CHECKPOINT, note)
 
     def prune(self, old: int, size: int) -> None:
@@ -132,8 +132,8 @@ class Shard:
     def tidy(self) -> int:
         """After a crash: drop half-written files, and make durable what can be read and may not be on disk.
 
-        Gives how many octets of checkpoints.log were torn. It is written anew: a flush that failed is not to be
-        repeated over the same file.
+        Gives how many octets at the end of checkpoints.log are no whole note. No crash of ours leaves them: a copy that
+        was put back may be cut off.
         """
         self._disk.remove(self._temporary)
         for name in (CHECKPOINT, KEPT):
@@ -143,7 +143,10 @@ class Shard:
         if data is None:
             return 0
         _, whole = split_kept(data)
-        replace(self._disk, path, data[:whole])
+        if whole < len(data):
+            replace(self._disk, path, data[:whole])
+        else:
+            self._disk.sync_folder(self.folder)
         return len(data) - whole
 
     def _read(self, name: TileName) -> bytes:

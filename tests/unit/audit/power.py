@@ -13,13 +13,17 @@ class PowerCut(BaseException):
 
 
 class FailingDisk(Disk):
-    """A disk whose power fails before or after its n-th step; names not yet synced may be lost with it."""
+    """A disk whose power fails before or after its n-th step; names not yet synced may be lost with it.
 
-    def __init__(self, fail_at: int, *, after: bool, lose_names: bool) -> None:
+    A write that is cut leaves half of its octets, with `holes` also zeros in place of the others.
+    """
+
+    def __init__(self, fail_at: int, *, after: bool, lose_names: bool, holes: bool = False) -> None:
         super().__init__()
         self._left = fail_at
         self._after = after
         self._lose = lose_names
+        self._holes = holes
         self._undo: list[tuple[Path, Callable[[], None]]] = []
         self.steps = 0
 
@@ -39,12 +43,13 @@ class FailingDisk(Disk):
         raise PowerCut
 
     def write(self, path: Path, data: bytes, mode: int = 0o644) -> None:
-        def torn() -> None:
-            super(FailingDisk, self).write(path, data[: len(data) // 2], mode)
-
         if self._left == 1 and not self._after:
-            torn()
+            super().write(path, self._torn(data), mode)
         self._step(lambda: super(FailingDisk, self).write(path, data, mode))
+
+    def _torn(self, data: bytes) -> bytes:
+        half = data[: len(data) // 2]
+        return half + bytes(len(data) - len(half)) if self._holes else half
 
     def link(self, old: Path, new: Path) -> None:
         def act() -> None:
@@ -64,11 +69,6 @@ class FailingDisk(Disk):
             self._undo.append((new.parent, undo))
 
         self._step(act)
-
-    def append(self, path: Path, data: bytes) -> None:
-        if self._left == 1 and not self._after:
-            super().append(path, data[: len(data) // 2])
-        self._step(lambda: super(FailingDisk, self).append(path, data))
 
     def remove(self, path: Path) -> None:
         self._step(lambda: super(FailingDisk, self).remove(path))

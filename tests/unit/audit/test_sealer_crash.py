@@ -24,9 +24,11 @@ from tests.unit.audit.world import (
 
 
 @pytest.mark.parametrize("lose_names", [False, True])
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    ("after", "holes"), [(False, False), (False, True), (True, False)], ids=["before", "with-holes", "after"]
+)
 async def test_power_may_fail_at_any_step_and_nothing_is_lost(
-    tmp_path: Path, after: bool, lose_names: bool
+    tmp_path: Path, after: bool, holes: bool, lose_names: bool
 ) -> None:
     """First run of a log, then a second batch, cut at each step in turn; the next start completes it."""
     for fail_at in range(1, 200):
@@ -35,7 +37,7 @@ async def test_power_may_fail_at_any_step_and_nothing_is_lost(
         settings(folder)
         queue = write_queue()
         wanted = [leaf.data for _, leaf in queue.rows]
-        disk = FailingDisk(fail_at, after=after, lose_names=lose_names)
+        disk = FailingDisk(fail_at, after=after, lose_names=lose_names, holes=holes)
         finished = False
         try:
             work = sealer(folder, queue, Clock(), disk)
