@@ -140,6 +140,13 @@ def _dkim(config: Config) -> Iterator[Finding]:
             f"dkim: {domain}: a connector's domain without a key; we do not sign its mail",
             f"`sealgate dkim make --domain {domain}`",
         )
+    author = config.tlsrpt.sender or config.postmaster
+    if config.tlsrpt.enabled and author.domain not in keys:
+        yield Finding(
+            "warning",
+            f"dkim: {author.domain}: no key, so reports about TLS leave unsigned, and receivers drop those mails",
+            f"`sealgate dkim make --domain {author.domain}`, or [tlsrpt] sender in a domain with a key",
+        )
 
 
 def _certificates(config: Config) -> Iterator[Finding]:

@@ -100,6 +100,16 @@ def test_make_writes_keys_and_says_what_to_publish(run: Run, config: Path) -> No
     assert "dkim rotate" in again.err
 
 
+def test_a_check_says_that_reports_about_tls_would_leave_unsigned(run: Run, config: Path) -> None:
+    bare = run("check", "--config", config)
+    run("dkim", "make", "--config", config)
+    signed = run("check", "--config", config)
+
+    assert "reports about TLS leave unsigned" in bare.out
+    assert f"`sealgate dkim make --domain {DOMAIN}`" in bare.out
+    assert "unsigned" not in signed.out
+
+
 def test_records_are_checked_in_the_dns(run: Run, config: Path, publish: Publish) -> None:
     run("dkim", "make", "--algorithm", "rsa", "--config", config)
     ((selector, row),) = rows(run, config).items()
