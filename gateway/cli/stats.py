@@ -1,4 +1,4 @@
-"""`sealgate stats`: what became of mail by method, domain and reason; which destinations are not as they were."""
+"""`sealgate stats`: what became of mail, by method, domain and reason; looks at destinations; which of them changed."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ def stats(
     drift: Annotated[
         bool, typer.Option("--drift", help="Destinations that lost or changed something, or soon will.")
     ] = False,
+    looks: Annotated[
+        bool, typer.Option("--looks", help="Looks at destinations: how many mail had to wait for.")
+    ] = False,
     letter: Annotated[
         str | None,
         typer.Option("--letter", metavar="DOMAIN", help="A text that tells DOMAIN what is the matter."),
@@ -40,13 +43,15 @@ def stats(
     if drift or letter:
         rows: list[Row] = ask(settings, "stats.drift", arguments)
     else:
-        rows = ask(settings, "stats", arguments)
+        rows = ask(settings, "stats.looks" if looks else "stats", arguments)
     if letter:
         _print_letter(rows, letter, str(settings.postmaster))
     elif json:
         print_json(rows)
     elif drift:
         _show_drift(rows)
+    elif looks:
+        _show_looks(rows)
     else:
         _show(rows, days)
 
@@ -113,6 +118,20 @@ def _show_drift(rows: Sequence[Row]) -> None:
     print_table(("domain", "since (UTC)", "what"), table, empty="every destination is as it was")
     if any(row["expiring"] for row in rows):
         out.print("\na text to send to them: sealgate stats --letter DOMAIN")
+
+
+def _show_looks(rows: Sequence[Row]) -> None:
+    heads = ("day (UTC)", "mail waited", "ahead of use", "of those in vain")
+    table = [
+        (
+            row["day"],
+            str(row["waited"]),
+            str(row["renewed"] + row["not_renewed"]),
+            str(row["not_renewed"]),
+        )
+        for row in rows
+    ]
+    print_table(heads, table, empty="no day was asked for")
 
 
 def _expiry(text: str) -> str:

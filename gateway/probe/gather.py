@@ -1,7 +1,8 @@
 """The prober: everything that can be found out about a recipient, put together as one Capability.
 
 Promises: a domain is looked at once at a time, whoever asks; looks under way are bounded, and so is the time of each;
-what was not answered is `unknown`, never `none`; what was learned is used again for as long as it counts.
+what was not answered is `unknown`, never `none`; what was learned is used again for as long as it counts, and renewed
+before its end while it is in use (`warm`).
 """
 
 from __future__ import annotations
@@ -18,23 +19,24 @@ from gateway.model.capability import Capability, GradeSeen, HostPosture, Offer, 
 from gateway.model.problem import Problem
 from gateway.model.sts import StsInForce, StsMode
 from gateway.model.tls import TlsGrade
-from gateway.probe.cache import BoundedCache
 from gateway.probe.dane import NOT_LEARNED
+from gateway.probe.due import retry_after
 from gateway.probe.grades_seen import GradesSeen, lost
 from gateway.probe.key_source import KeySource
 from gateway.probe.memory import Memory, Recollection
 from gateway.probe.mta_sts import NOT_LISTED, NoSts, StsAnswer, StsPolicies, StsUnclear, bind
 from gateway.probe.mx import Nowhere, Routed, Router, Unclear
 from gateway.probe.providers import continuity, registered_domain
-from gateway.probe.servers import Observe, Servers, ServerSettings, best_grade, proves
+from gateway.probe.servers import Observe, Servers, ServerSettings, best_grade, proves, worth
 from gateway.probe.trust import DnssecState
+from gateway.probe.warm import Learned, Warm, WarmSettings
 from gateway.wire.tls_grade import shown
 
 
 class ProberSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How much is done at once, and how long what was found counts."""
 
-    at_once: int = 100  # domains looked at
+    at_once: int = 100  # domains looked at; renewed ahead of use, half as many beside them
     remembered: int = 50_000  # domains, and mailboxes
     shortest: timedelta = timedelta(minutes=1)  # a route, however short its TTL
     longest: timedelta = timedelta(hours=1)  # anything
@@ -67,6 +69,7 @@ class _Keys(msgspec.Struct, frozen=True):
 
 
 _NO_KEYS = _Keys((), ())
+_RENEW_EVERY = 1.0  # seconds
 
 
 class Prober:
@@ -74,7 +77,7 @@ class Prober:
 
     `sts` finds MTA-STS policies; without it there are none, and the domains of `unpoliced` are not asked for theirs.
     `dnssec` says at any moment whether signed answers can be told from others (`DnssecState`). `told` hears of a domain
-    that shows less than it did, at each look at it.
+    that shows less than it did, at each look at it. `counted` hears of each look what it was (`warm`).
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Prober:
         sts: StsPolicies | None = None,
         unpoliced: Collection[str] = (),
         told: Callable[[str, GradeSeen, TlsGrade], None] | None = None,
+        counted: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settings = settings or ProberSettings()
         self._router = router
@@ -100,82 +104,81 @@ class Prober:
         self._sts = sts
         self._unpoliced = unpoliced
         self._told = told
-        self._domains: BoundedCache[str, _Domain] = BoundedCache(self._settings.remembered)
-        self._keys: BoundedCache[Address, _Keys] = BoundedCache(self._settings.remembered)
-        self._looking: dict[str, asyncio.Task[_Domain]] = {}
-        self._room = asyncio.Semaphore(self._settings.at_once)
+        warm = WarmSettings(
+            at_once=self._settings.at_once,
+            remembered=self._settings.remembered,
+            last_retry=self._settings.last_retry,
+        )
+        self._domains = Warm(self._look, _replaces, warm, overtaken=self._forget_servers, counted=counted)
+        self._keys = Warm(self._ask_sources, _keys_replace, warm, counted=counted)
 
     async def probe(self, recipient: Address, now: datetime) -> Capability:
         """What this recipient can receive, from the cache where that still counts."""
-        domain = self._domains.get(recipient.domain, now) or await self._look_once(recipient.domain, now)
+        domain = await self._domains.get(recipient.domain, now)
         keys = _NO_KEYS
         if self._sources and domain.undeliverable is None:
-            keys = self._keys.get(recipient, now) or await self._ask_sources(recipient, now)
+            keys = await self._keys.get(recipient, now)
         return _capability(recipient, domain, keys)
 
     def known(self, recipient: Address, now: datetime) -> Capability | None:
         """The same where the cache has all of it, else None."""
-        domain = self._domains.get(recipient.domain, now)
+        domain = self._domains.known(recipient.domain, now)
         if domain is None:
             return None
         if not self._sources or domain.undeliverable is not None:
             return _capability(recipient, domain, _NO_KEYS)
-        keys = self._keys.get(recipient, now)
+        keys = self._keys.known(recipient, now)
         return None if keys is None else _capability(recipient, domain, keys)
 
     def forget(self, domain: str) -> None:
         """Look again at the next question: a delivery saw something else than we did, or a person asks."""
-        known = self._domains.drop(domain)
-        if known is not None and known.route is not None:
-            self._servers.forget(known.route)
+        known = self._domains.forget(domain)
+        if known is not None:
+            self._forget_servers(known)
+
+    def renew_due(self, now: datetime) -> None:
+        """Begin to renew what is in use and will soon count no more."""
+        self._domains.renew_due(now)
+        self._keys.renew_due(now)
+
+    async def keep_warm(self, clock: Callable[[], datetime]) -> None:
+        """Renew what is in use, until cancelled."""
+        while True:
+            self.renew_due(clock())
+            await asyncio.sleep(_RENEW_EVERY)
 
     async def close(self) -> None:
         """End the looks under way."""
-        looking = list(self._looking.values())
-        for task in looking:
-            task.cancel()
-        await asyncio.gather(*looking, return_exceptions=True)
+        await asyncio.gather(self._domains.close(), self._keys.close())
         if self._sts is not None:
             await self._sts.close()
 
-    async def _look_once(self, domain: str, now: datetime) -> _Domain:
-        task = self._looking.get(domain)
-        if task is None:
-            task = asyncio.create_task(self._look(domain, now), name=f"probe {domain}")
-            self._looking[domain] = task
-            task.add_done_callback(lambda done: self._looked(domain, done))
-        # Who waits may be cancelled; the look goes on for the others, and for the cache.
-        return await asyncio.shield(task)
+    def _forget_servers(self, facts: _Domain) -> None:
+        if facts.route is not None:
+            self._servers.forget(facts.route)
 
-    def _looked(self, domain: str, task: asyncio.Task[_Domain]) -> None:
-        del self._looking[domain]
-        if not task.cancelled():
-            task.exception()  # whoever waited has it; if nobody did, nobody misses it
-
-    async def _look(self, domain: str, now: datetime) -> _Domain:
-        async with self._room:
-            result, policy = await asyncio.gather(self._router.route(domain), self._policy_of(domain, now))
-            match result:
-                case Routed():
-                    await self._recollection.works_again("mx", domain, now)
-                    facts, lasts = await self._look_at_servers(domain, result, policy, now)
-                case Nowhere():
-                    await self._recollection.works_again("mx", domain, now)
-                    facts = _Domain(observed_at=now, undeliverable=result.problem)
-                    lasts = self._settings.nowhere
-                case Unclear():
-                    failure = await self._failure("mx", ("tls", "plain"), result.problem, domain, now)
-                    facts = _Domain(observed_at=now, unknown=(failure,))
-                    lasts = self._retry_after(failure, now)
-                case _:
-                    assert_never(result)
+    async def _look(self, domain: str, now: datetime, *, ahead: bool) -> Learned[_Domain]:
+        result, policy = await asyncio.gather(self._router.route(domain), self._policy_of(domain, now))
+        match result:
+            case Routed():
+                await self._recollection.works_again("mx", domain, now)
+                facts, lasts = await self._look_at_servers(domain, result, policy, now, ahead=ahead)
+            case Nowhere():
+                await self._recollection.works_again("mx", domain, now)
+                facts = _Domain(observed_at=now, undeliverable=result.problem)
+                lasts = self._settings.nowhere
+            case Unclear():
+                failure = await self._failure("mx", ("tls", "plain"), result.problem, domain, now)
+                facts = _Domain(observed_at=now, unknown=(failure,))
+                lasts = self._retry_after(failure, now)
+            case _:
+                assert_never(result)
         facts = msgspec.structs.replace(facts, dnssec=self._dnssec())
         if (
             facts.dnssec == DnssecState.UNPROVED
         ):  # as at a start before the resolver is up: DANE may show in a moment
             lasts = min(lasts, self._settings.shortest)
-        self._domains.put(domain, facts, now + lasts)
-        return facts
+        return Learned(facts, lasts, renewed=bool(facts.offers) or not facts.unknown)
 
     async def _policy_of(self, domain: str, now: datetime) -> StsAnswer:
         if self._sts is None or domain.startswith("[") or domain in self._unpoliced:
@@ -183,10 +186,10 @@ class Prober:
         return await self._sts.look_up(domain, now)
 
     async def _look_at_servers(
-        self, domain: str, routed: Routed, policy: StsAnswer, now: datetime
+        self, domain: str, routed: Routed, policy: StsAnswer, now: datetime, *, ahead: bool
     ) -> tuple[_Domain, timedelta]:
         settings, route = self._settings, bind(routed.route, domain, policy)
-        postures = await self._servers.look_at(route, now)
+        postures = await self._servers.look_at(route, now, ahead=ahead)
         best = best_grade(postures)
         unknown = await self._silence(domain, route, postures, now) if best is not TlsGrade.DANE else ()
         if not unknown:
@@ -304,11 +307,9 @@ class Prober:
         return ProbeFailure(source, methods, problem, since)
 
     def _retry_after(self, failure: ProbeFailure, now: datetime) -> timedelta:
-        """Half the outage's age so far: soon at first, seldom when it lasts."""
-        age = (now - failure.since) / 2
-        return min(max(age, self._settings.first_retry), self._settings.last_retry)
+        return retry_after(failure.since, now, self._settings.first_retry, self._settings.last_retry)
 
-    async def _ask_sources(self, recipient: Address, now: datetime) -> _Keys:
+    async def _ask_sources(self, recipient: Address, now: datetime, *, ahead: bool) -> Learned[_Keys]:
         answers = await asyncio.gather(*(source.look_up(recipient, now) for source in self._sources))
         offers: tuple[Offer, ...] = ()
         unknown: tuple[ProbeFailure, ...] = ()
@@ -318,10 +319,53 @@ class Prober:
             else:
                 await self._recollection.works_again(source.name, recipient.domain, now)
                 offers += answer
-        keys = _Keys(offers, unknown)
         lasts = (self._settings.longest, *(self._retry_after(failure, now) for failure in unknown))
-        self._keys.put(recipient, keys, now + min(lasts))
-        return keys
+        return Learned(_Keys(offers, unknown), min(lasts), renewed=bool(offers) or not unknown)
+
+
+def _replaces(old: _Domain, new: _Domain) -> bool:
+    """Whether what was found ahead of use may take the place of what still counts: better or worse, it is definite.
+
+    A look is seldom all answers or all silence. It is definite where nothing is unknown that was known before, and
+    nothing that was on offer is missing beside a server that has fallen silent, or a DNSSEC that can no longer be
+    told: what is not heard might be just that. So nothing steps down on a silence as long as the answer before it
+    counts, while a server's own weaker word, hosts that DNS no longer lists, and a domain that is gone count at once;
+    a backup that dies beside a server which shows all that was shown before holds nothing up.
+    """
+    if _doubts(new.unknown) - _doubts(old.unknown):
+        return False
+    blind = old.dnssec == DnssecState.VALIDATED != new.dnssec
+    return not (_less_on_offer(old, new) and (blind or _silent(new) - _silent(old)))
+
+
+def _keys_replace(old: _Keys, new: _Keys) -> bool:
+    """The same for keys: every source that had answered has answered again."""
+    return not _doubts(new.unknown) - _doubts(old.unknown)
+
+
+def _doubts(unknown: tuple[ProbeFailure, ...]) -> set[tuple[str, str]]:
+    """What is unknown: sources, and the methods that each might have offered."""
+    return {(failure.source, method) for failure in unknown for method in ("", *failure.methods)}
+
+
+def _less_on_offer(old: _Domain, new: _Domain) -> bool:
+    """Whether TLS was worth more: to the best of its grades, or by a pin, which no other grade stands for."""
+    before, after = (
+        {TlsGrade(offer.grade) for offer in facts.offers if offer.method == "tls"} for facts in (old, new)
+    )
+    best = max(map(worth, after), default=-1)
+    return any(grade is TlsGrade.PIN or worth(grade) > best for grade in before - after)
+
+
+def _silent(facts: _Domain) -> set[tuple[str, str]]:
+    """The addresses that did not answer, of hosts that may take the domain's mail."""
+    hosts = facts.route.hosts if facts.route is not None else ()
+    unlisted = {host.name for host in hosts if host.barred_as == NOT_LISTED}
+    return {
+        (each.host, each.address)
+        for each in facts.postures
+        if each.grade is None and each.host not in unlisted
+    }
 
 
 def _capability(recipient: Address, domain: _Domain, keys: _Keys) -> Capability:

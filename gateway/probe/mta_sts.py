@@ -7,12 +7,10 @@ fetched anew ahead of use. "Not to be had at the moment" is never "none".
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias, assert_never
-from zlib import crc32
 
 import dns.rdatatype
 import dns.rdtypes.txtbase
@@ -25,7 +23,9 @@ from gateway.model.sts import StsInForce, StsMode
 from gateway.net.http import HttpFailure, HttpReply, HttpRequest
 from gateway.probe.cache import BoundedCache
 from gateway.probe.dns import Bogus, Found, Lookup, NoData, NoName, Refused, Silent
+from gateway.probe.due import due_at, retry_after
 from gateway.probe.memory import Memory
+from gateway.probe.tasks import TaskByKey
 from gateway.wire.mta_sts import (
     HOST_LABEL,
     LABEL,
@@ -115,7 +115,7 @@ class StsPolicies:
         self._memory = memory
         self._settings = settings or StsSettings()
         self._outages: BoundedCache[str, _Outage] = BoundedCache(_REMEMBERED_FAILURES)
-        self._fetching: dict[str, asyncio.Task[StsAnswer]] = {}
+        self._fetching: TaskByKey[str, StsAnswer] = TaskByKey()
 
     async def look_up(self, domain: str, now: datetime) -> StsAnswer:
         """The policy in force for `domain` (A-labels). Takes as long as one fetch may, the first time; never raises for
@@ -130,10 +130,7 @@ class StsPolicies:
 
     async def close(self) -> None:
         """End the fetches under way."""
-        fetching = list(self._fetching.values())
-        for task in fetching:
-            task.cancel()
-        await asyncio.gather(*fetching, return_exceptions=True)
+        await self._fetching.close()
 
     # ------------------------------------------------------------------ what DNS says, and what follows
 
@@ -181,10 +178,9 @@ class StsPolicies:
     def _failed(
         self, domain: str, kept: StsInForce | None, unclear: StsUnclear, now: datetime
     ) -> StsInForce | StsUnclear:
-        """Half the outage's age is waited before the next try: soon at first, seldom when it lasts."""
         outage = self._outages.get(domain, now)
         since = now if outage is None else outage.since
-        wait = min(max((now - since) / 2, _FIRST_RETRY), _LAST_RETRY)
+        wait = retry_after(since, now, _FIRST_RETRY, _LAST_RETRY)
         self._outages.put(domain, _Outage(unclear, since, now + wait), now + _DAY)
         return _still(kept, unclear)
 
@@ -201,15 +197,9 @@ class StsPolicies:
 
     def _behind(self, domain: str, work: Callable[[], Coroutine[object, object, StsAnswer]]) -> None:
         """Let it happen while nobody waits, unless something for this domain is happening already."""
-        if domain not in self._fetching:
-            task = asyncio.create_task(work(), name=f"MTA-STS {domain}")
-            self._fetching[domain] = task
-            task.add_done_callback(lambda done: self._done(domain, done))
-
-    def _done(self, domain: str, task: asyncio.Task[StsAnswer]) -> None:
-        del self._fetching[domain]
-        if not task.cancelled():
-            task.exception()  # trouble of our own (the store): the next look meets it where somebody hears of it
+        # Trouble of our own (the store) is nobody's here: the next look meets it where somebody hears of it.
+        if self._fetching.get(domain) is None:
+            self._fetching.start(domain, work(), f"MTA-STS {domain}")
 
 
 def _still(kept: StsInForce | None, unclear: StsUnclear) -> StsInForce | StsUnclear:
@@ -244,8 +234,7 @@ def _read(
 
 def _refresh_due(domain: str, kept: StsInForce) -> datetime:
     """A day after it came, or sooner where it does not last that long; not for all domains at once."""
-    share = 0.7 + 0.3 * (crc32(domain.encode()) % 1000) / 1000
-    return kept.fetched_at + min(_DAY, (kept.expires_at - kept.fetched_at) / 2) * share
+    return due_at(domain, kept.fetched_at, min(_DAY, (kept.expires_at - kept.fetched_at) / 2), latest=1.0)
 
 
 def _trouble(domain: str, detail: str) -> Problem:

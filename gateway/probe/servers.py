@@ -1,6 +1,7 @@
 """Asks the mail servers of a route what they show, several at a time, within a deadline, and remembers the answers.
 
-A posture is remembered by host name and address, so that domains on the same servers share it.
+A posture is remembered by host name and address, so that domains on the same servers share it. Silences are remembered
+apart, and shorter: none takes the place of what a server showed while that still counts.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.tls import Dane, TlsGrade, TlsTerms
 from gateway.probe.cache import BoundedCache
+from gateway.probe.due import SOONEST
 
 _WORTH = {grade: place for place, grade in enumerate(reversed(TlsGrade))}
 
@@ -41,16 +43,19 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     silent: timedelta = timedelta(seconds=15)
 
 
+def worth(grade: TlsGrade) -> int:
+    """How much it is worth beside the other grades: more is better."""
+    return _WORTH[grade]
+
+
 def proves(grade: TlsGrade | None) -> bool:
     """Whether the server proved who it is."""
-    return grade is not None and _WORTH[grade] >= _WORTH[TlsGrade.PKIX]
+    return grade is not None and worth(grade) >= worth(TlsGrade.PKIX)
 
 
 def best_grade(postures: tuple[HostPosture, ...]) -> TlsGrade | None:
     """The best that any host showed to which mail may go; None where there is none."""
-    return max(
-        (each.grade for each in postures if each.grade and each.fit), key=_WORTH.__getitem__, default=None
-    )
+    return max((each.grade for each in postures if each.grade and each.fit), key=worth, default=None)
 
 
 def _may_show_more(proved: HostPosture, waiting: list[_Target]) -> bool:
@@ -64,24 +69,42 @@ class Servers:
         self._observe = observe
         self._settings = settings
         self._known: BoundedCache[_Key, HostPosture] = BoundedCache(settings.remembered)
+        self._silent: BoundedCache[_Key, HostPosture] = BoundedCache(settings.remembered)
 
-    async def look_at(self, route: Route, now: datetime) -> tuple[HostPosture, ...]:
+    async def look_at(self, route: Route, now: datetime, *, ahead: bool = False) -> tuple[HostPosture, ...]:
         """The postures of the route's best hosts, in the order in which a delivery would try them.
 
-        A host that is barred is not asked: nothing may go there whatever it shows.
+        A host that is barred is not asked: nothing may go there whatever it shows. `ahead` of use a posture counts only
+        while it is fresh.
         """
         targets = self._targets(route)
-        found = {key: posture for key in map(_key, targets) if (posture := self._known.get(key, now))}
+        found = {
+            key: posture for key in map(_key, targets) if (posture := self._recall(key, now, ahead=ahead))
+        }
         found |= {_key(target): _barred(target, now) for target in targets if target[0].barred is not None}
         asked = [target for target in targets if _key(target) not in found]
         if asked:
-            settled = any(proves(posture.grade) for posture in found.values())
+            settled = any(
+                proves(posture.grade) and not _may_show_more(posture, asked) for posture in found.values()
+            )
             found |= await self._ask(asked, now, settled=settled)
         return tuple(found.get(_key(target)) or _unanswered(target, now) for target in targets)
 
     def forget(self, route: Route) -> None:
+        """Ask its hosts anew the next time."""
         for target in self._targets(route):
             self._known.drop(_key(target))
+            self._silent.drop(_key(target))
+
+    def _recall(self, key: _Key, now: datetime, *, ahead: bool) -> HostPosture | None:
+        known = self._known.get(key, now)
+        if known is not None and not (ahead and known.observed_at + SOONEST * self._lasts(known) <= now):
+            return known
+        return self._silent.get(key, now)
+
+    def _remember(self, key: _Key, posture: HostPosture, now: datetime) -> None:
+        postures = self._silent if posture.grade is None else self._known
+        postures.put(key, posture, now + self._lasts(posture))
 
     def _targets(self, route: Route) -> list[_Target]:
         """The first address of each host, then the second of each: another host tells more than another address."""
@@ -115,7 +138,7 @@ class Servers:
                 for task in done:
                     posture = task.result()
                     found[_key(tasks[task])] = posture
-                    self._known.put(_key(tasks[task]), posture, now + self._lasts(posture))
+                    self._remember(_key(tasks[task]), posture, now)
                     if proves(posture.grade) and not _may_show_more(
                         posture, [tasks[each] for each in pending]
                     ):

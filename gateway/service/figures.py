@@ -1,4 +1,6 @@
-"""The calls behind `sealgate stats`: what became of mail, by day, and which destinations are not as they were."""
+"""The calls behind `sealgate stats`: what became of mail and how destinations were looked at, by day, and which of them
+are not as they were.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ import msgspec
 
 from gateway.audit.leaves import Actor
 from gateway.probe.sighting import Change
+from gateway.probe.warm import NOT_RENEWED, RENEWED, WAITED
 from gateway.service.calls import understood
 from gateway.service.clock import now
 from gateway.service.control import Arguments, Call
@@ -16,6 +19,7 @@ from gateway.service.mail_counts import KIND, read_count
 from gateway.service.sightings import Sightings
 
 MOST_DAYS = KEPT.days - 1
+LOOKS = "look"  # a kind of counts; their names are those of `gateway.probe.warm`
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,6 +39,17 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     grade: str
     reason: str
     count: int
+
+
+class Looks(msgspec.Struct, frozen=True, kw_only=True):
+    """Looks at destinations in one day: those that mail waited for, and those ahead of use, with and without a definite
+    answer.
+    """
+
+    day: str
+    waited: int
+    renewed: int
+    not_renewed: int
 
 
 class Drifted(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +85,21 @@ def figure_calls(counts: DayCounts, sightings: Sightings) -> dict[str, Call]:
     async def stats(arguments: Arguments, _: Actor) -> list[Figure]:
         return await figures(understood(arguments, Span))
 
+    async def looks(arguments: Arguments, _: Actor) -> list[Looks]:
+        asked = understood(arguments, Span)
+        await counts.flush()
+        found: list[Looks] = []
+        for back in range(min(asked.days, MOST_DAYS)):
+            day = now().date() - timedelta(days=back)
+            of = await counts.of(LOOKS, day)
+            found.append(
+                Looks(
+                    day=day.isoformat(), waited=of.get(WAITED, 0), renewed=of.get(RENEWED, 0),
+                    not_renewed=of.get(NOT_RENEWED, 0),
+                )
+            )  # fmt: skip
+        return found
+
     async def drift(arguments: Arguments, _: Actor) -> list[Drifted]:
         asked = understood(arguments, Span)
         since = now() - timedelta(days=asked.days)
@@ -93,4 +123,4 @@ def figure_calls(counts: DayCounts, sightings: Sightings) -> dict[str, Call]:
                 )  # fmt: skip
         return found
 
-    return {"stats": stats, "stats.drift": drift}
+    return {"stats": stats, "stats.looks": looks, "stats.drift": drift}

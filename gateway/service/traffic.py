@@ -7,6 +7,7 @@ queue. Started and stopped by `lifecycle`.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -32,7 +33,7 @@ from gateway.service.dkim_calls import dkim_calls
 from gateway.service.dnssec import DnssecLog
 from gateway.service.downgrade import alarm_of_loss
 from gateway.service.entrance import Entrance
-from gateway.service.figures import figure_calls
+from gateway.service.figures import LOOKS, figure_calls
 from gateway.service.happenings import Happenings
 from gateway.service.heart import Heart
 from gateway.service.ledger import Books
@@ -207,7 +208,12 @@ class Traffic:
         lookup = wiring.name_servers(config, DnssecLog(self._alarms))
         looks = revocation(config, lookup)
         connections = wiring.pool(config, looks)
-        prober = wiring.prober(config, policies, store, lookup, looks=looks, told=alarm_of_loss(self._alarms))
+        prober = wiring.prober(
+            config, policies, store, lookup, looks=looks,
+            told=alarm_of_loss(self._alarms), counted=partial(self._counts.note, LOOKS),
+        )  # fmt: skip
+        warming = asyncio.create_task(prober.keep_warm(now))
+        warming.add_done_callback(self._watch_ended)
         self._count()
         carrier = wiring.courier(config, connections, now, dkim.signer.sign)
         ledger = CountingLedger(books, self._counts, self._sightings)
@@ -248,6 +254,7 @@ class Traffic:
                 log.warning(
                     "deliveries were cut off; they may have arrived and are tried again", messages=cut
                 )
+            await ending(warming)()
             await prober.close()
             await connections.close()
 

@@ -185,8 +185,12 @@ def prober(
     settings: ProberSettings | None = None,
     looks: Revocation | None = None,
     told: Callable[[str, GradeSeen, TlsGrade], None] | None = None,
+    counted: Callable[[str], None] = lambda _: None,
 ) -> Prober:
-    """Finds out what recipients can receive within the policy's TLS limits; `told` hears who shows less than before."""
+    """Finds out what recipients can receive within the policy's TLS limits.
+
+    `told` hears who shows less than before, `counted` which looks there were (`gateway.probe.warm`).
+    """
     routes = RouteSettings(
         port=config.delivery.port,
         fixed={route.domain: (route.next_hop.host, route.next_hop.port) for route in config.delivery.route},
@@ -220,6 +224,7 @@ def prober(
         dnssec=lambda: lookup.standing.state.value,
         sts=sts,
         told=told,
+        counted=counted,
         unpoliced=routes.fixed.keys(),
     )
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 import pytest
@@ -19,7 +19,7 @@ from gateway.model.capability import Capability, HostPosture, MxHost
 from gateway.model.tls import TlsGrade
 from gateway.net.smtp import ClientSettings, ClientTls
 from gateway.probe.dns import Dns
-from gateway.probe.gather import Prober
+from gateway.probe.gather import Prober, ProberSettings
 from gateway.probe.mx import Router, RouteSettings
 from gateway.probe.transport import TlsObserver, observer_settings
 from gateway.probe.trust import ProofNames
@@ -46,14 +46,18 @@ def observer(
     return TlsObserver(tls, settings or observer_settings(HELO))
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def prober(internet: Internet) -> AsyncIterator[Prober]:
+def look_from_here(internet: Internet, settings: ProberSettings | None = None) -> Prober:
     router = Router(
         Dns([(DNS_ADDRESS, internet.ports.dns)], names=ProofNames("good.example", "bogus.example")),
         Destinations([ip_network(NETWORK)]),
         RouteSettings(port=internet.ports.smtp),
     )
-    prober = Prober(router, observer(internet).observe, Notebook())
+    return Prober(router, observer(internet).observe, Notebook(), settings=settings)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def prober(internet: Internet) -> AsyncIterator[Prober]:
+    prober = look_from_here(internet)
     yield prober
     await prober.close()
 
@@ -143,6 +147,20 @@ async def test_the_evidence_of_a_proved_server(prober: Prober) -> None:
     assert capability.destination == "good.example"
     assert capability.route is not None
     assert capability.route.source == "mx"
+
+
+async def test_what_is_in_use_is_looked_at_again_ahead_of_its_end(internet: Internet) -> None:
+    """An hour's answers, whatever the TTLs here; nobody waits for the second look at the server."""
+    ann, late = Address("ann", "dane.example"), NOW + timedelta(minutes=50)
+    looker = look_from_here(internet, ProberSettings(shortest=timedelta(hours=1)))
+    first = await probe(looker, str(ann))
+    assert looker.known(ann, late) == first
+    async with asyncio.timeout(60):
+        while (seen := looker.known(ann, late)) == first:
+            await asyncio.sleep(0.01)
+    assert seen is not None
+    assert [(each.observed_at, each.grade) for each in seen.postures] == [(late, TlsGrade.DANE)]
+    await looker.close()
 
 
 async def test_every_host_is_told_apart(prober: Prober) -> None:

@@ -14,6 +14,7 @@ from gateway.config import load
 from gateway.model.tls import TlsGrade
 from gateway.service.clock import now
 from gateway.service.day_counts import DayCounts
+from gateway.service.figures import LOOKS
 from gateway.service.mail_counts import KIND, MailCount
 from gateway.service.rootkeys import queue_key
 from gateway.service.sightings import Sightings
@@ -40,6 +41,8 @@ def busy(config: Path) -> Path:
         counts = DayCounts(store, now)
         for count in COUNTS:
             counts.note(KIND, msgspec.json.encode(count).decode())
+        for what in ("waited", "renewed", "renewed", "not_renewed"):
+            counts.note(LOOKS, what)
         await counts.close()
         leaf = sign("mx", names=("mx.example.org",), days=(-1, 9))
         seen = capability([posture(TlsGrade.PKIX, session(leaf.der))], at=now())
@@ -65,6 +68,19 @@ def test_one_domain_as_json(run: Run, busy: Path) -> None:
     assert [(row["what"], row["method"], row["grade"], row["count"]) for row in rows] == [
         ("delivered", "tls", "dane", 1)
     ]
+
+
+def test_looks_by_day_for_people_and_programs(run: Run, busy: Path) -> None:
+    shown = run("stats", "--looks", "--days", "1", "--config", busy)
+    today = now().date().isoformat()
+
+    assert [today, "1", "3", "1"] in [line.split() for line in shown.out.splitlines()]
+    assert json.loads(run("stats", "--looks", "--days", "2", "--json", "--config", busy).out)[0] == {
+        "day": today,
+        "waited": 1,
+        "renewed": 2,
+        "not_renewed": 1,
+    }
 
 
 def test_a_partner_is_told_of_its_certificate(run: Run, busy: Path) -> None:

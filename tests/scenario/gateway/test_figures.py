@@ -46,6 +46,14 @@ async def test_copies_are_counted_by_what_became_of_them(world: World) -> None:
     }
 
 
+async def test_looks_that_mail_waited_for_are_counted(world: World) -> None:
+    for _ in range(2):
+        await world.submit(letter("ann@good.example"), "ann@good.example")
+    await world.arrived("ann@good.example", 2)
+    (today,) = await world.ask("stats.looks", days=1)
+    assert (today["waited"], today["renewed"], today["not_renewed"]) == (1, 0, 0)
+
+
 async def test_figures_survive_a_restart(world: World) -> None:
     await world.submit(letter("ann@good.example"), "ann@good.example")
     await world.arrived("ann@good.example")

@@ -74,7 +74,7 @@ class World:
 
     async def behind_the_scenes(self) -> None:
         """Until nothing is being fetched."""
-        await asyncio.gather(*self.policies._fetching.values())
+        await asyncio.gather(*self.policies._fetching._running)
 
 
 def in_force(answer: StsAnswer) -> StsInForce:
@@ -253,4 +253,4 @@ async def test_closing_ends_what_is_under_way() -> None:
     await world.look(MINUTE)
     await asyncio.sleep(0)
     await world.policies.close()
-    assert not world.policies._fetching
+    assert not world.policies._fetching._running
