@@ -59,6 +59,7 @@ class _Domain(msgspec.Struct, frozen=True, kw_only=True):
     dnssec: str = ""
     sts: StsInForce | None = None
     best_seen: tuple[GradeSeen, ...] = ()
+    unheard: tuple[str, ...] = ()  # hosts that are listed too, whose addresses DNS did not tell
 
 
 class _Keys(msgspec.Struct, frozen=True):
@@ -191,7 +192,9 @@ class Prober:
         settings, route = self._settings, bind(routed.route, domain, policy)
         postures = await self._servers.look_at(route, now, ahead=ahead)
         best = best_grade(postures)
-        unknown = await self._silence(domain, route, postures, now) if best is not TlsGrade.DANE else ()
+        unknown = (
+            await self._silence(domain, routed, route, postures, now) if best is not TlsGrade.DANE else ()
+        )
         if not unknown:
             await self._recollection.works_again("smtp", domain, now)
         seen = await self._seen_before(domain, routed, policy, best, now)
@@ -200,12 +203,13 @@ class Prober:
         facts = _Domain(
             observed_at=now,
             route=route,
-            offers=await self._offers(domain, route, postures, now),
+            offers=await self._offers(domain, routed, route, postures, now),
             unknown=unknown,
             postures=postures,
             destination=registered_domain(route.hosts[0].name),
             sts=policy if isinstance(policy, StsInForce) else None,
             best_seen=seen,
+            unheard=tuple(name for name, _ in routed.unheard),
         )
         ends = [timedelta(seconds=routed.ttl)]
         if isinstance(policy, StsInForce):
@@ -250,30 +254,33 @@ class Prober:
         return (msgspec.structs.replace(failure, result=policy.result),)
 
     async def _silence(
-        self, domain: str, route: Route, postures: tuple[HostPosture, ...], now: datetime
+        self, domain: str, routed: Routed, route: Route, postures: tuple[HostPosture, ...], now: datetime
     ) -> tuple[ProbeFailure, ...]:
-        """A host that did not answer might have shown more than the others; if none did, all is unknown.
+        """A host that did not answer might have shown more than the others; if none did, all is unknown. So might one
+        whose address DNS did not tell.
 
         Where one has proved itself, only a host that demands DANE, or may do so, could show more. One that no policy
         lists will show nothing.
         """
         unlisted = {host.name for host in route.hosts if host.barred_as == NOT_LISTED}
         silent = [each for each in postures if each.grade is None and each.host not in unlisted]
+        unheard = routed.unheard
         best = best_grade(postures)
         if proves(best):
             bound = {
                 host.name for host in route.hosts if host.dane is not None or host.barred_as == NOT_LEARNED
             }
             silent = [posture for posture in silent if posture.host in bound]
-        if not silent:
+            unheard = unheard if route.secure else ()
+        problems = [each.problem for each in silent] + [problem for _, problem in unheard]
+        if not problems:
             return ()
         methods = ("tls", "plain") if best is None else ("tls",)
-        problem = silent[0].problem
-        assert problem is not None
-        return (await self._failure("smtp", methods, problem, domain, now),)
+        assert problems[0] is not None
+        return (await self._failure("smtp", methods, problems[0], domain, now),)
 
     async def _offers(
-        self, domain: str, route: Route, postures: tuple[HostPosture, ...], now: datetime
+        self, domain: str, routed: Routed, route: Route, postures: tuple[HostPosture, ...], now: datetime
     ) -> tuple[Offer, ...]:
         """Plain text is on offer wherever a server answers that does not demand TLS; whether it is ever taken is the
         policy's business. A pin that is shown is on offer beside a better grade: it may be the one that counts.
@@ -286,7 +293,7 @@ class Prober:
             plain = (Offer(method="plain", grade=TlsGrade.NONE.value, source="smtp"),)
         if best is TlsGrade.NONE:
             return plain
-        hosts = frozenset(host.name for host in route.hosts)
+        hosts = frozenset((*(host.name for host in route.hosts), *(name for name, _ in routed.unheard)))
         tls = Offer(
             method="tls",
             grade=best.value,
@@ -358,14 +365,12 @@ def _less_on_offer(old: _Domain, new: _Domain) -> bool:
 
 
 def _silent(facts: _Domain) -> set[tuple[str, str]]:
-    """The addresses that did not answer, of hosts that may take the domain's mail."""
+    """The addresses that did not answer or were not told, of hosts that may take the domain's mail."""
     hosts = facts.route.hosts if facts.route is not None else ()
     unlisted = {host.name for host in hosts if host.barred_as == NOT_LISTED}
-    return {
-        (each.host, each.address)
-        for each in facts.postures
-        if each.grade is None and each.host not in unlisted
-    }
+    silent = {(each.host, each.address) for each in facts.postures if each.grade is None}
+    silent |= {(name, "") for name in facts.unheard}
+    return {(name, address) for name, address in silent if name not in unlisted}
 
 
 def _capability(recipient: Address, domain: _Domain, keys: _Keys) -> Capability:

@@ -31,11 +31,15 @@ _NO_TTL = 3600  # seconds, for what does not come from DNS
 
 
 class Routed(msgspec.Struct, frozen=True, kw_only=True):
-    """A way. `ttl` says for how long, in seconds; `without_dane`: signed DNS says that no host has TLSA records."""
+    """A way. `ttl` says for how long, in seconds; `without_dane`: signed DNS says that no host has TLSA records.
+
+    `unheard` are hosts that are listed too, and why their addresses cannot be told at the moment.
+    """
 
     route: Route
     ttl: int
     without_dane: bool = False
+    unheard: tuple[tuple[str, Problem], ...] = ()
 
 
 class Nowhere(msgspec.Struct, frozen=True):
@@ -161,9 +165,14 @@ class Router:
             *(self._demanding(hop, host, names, secure=answer.secure) for hop, host in reachable)
         )
         ttl = min(answer.ttl, *(host.ttl for host in found), *(ttl for _, ttl, _ in hops))
-        denied = answer.secure and all(denied for _, _, denied in hops)
+        unheard = tuple(
+            (name, _dns_trouble(name, host.unclear))
+            for (_, name), host in zip(usable, found, strict=True)
+            if host.unclear
+        )
+        denied = answer.secure and not unheard and all(denied for _, _, denied in hops)
         route = Route(tuple(hop for hop, _, _ in hops), "mx", answer.secure)
-        return Routed(route=route, ttl=ttl, without_dane=denied)
+        return Routed(route=route, ttl=ttl, without_dane=denied, unheard=unheard)
 
     async def _implicit(self, domain: str, *, secure: bool) -> RouteResult:
         """Without MX records the domain's own addresses count as its mail server (RFC 5321 section 5.1)."""

@@ -89,6 +89,22 @@ async def test_dns_trouble_is_unknown(trouble: Answer) -> None:
     assert (capability.offers, capability.route, capability.undeliverable) == ((), None, None)
 
 
+@pytest.mark.parametrize(("grade", "methods"), [(TlsGrade.ENCRYPTED, [("tls",)]), (TlsGrade.PKIX, [])])
+async def test_a_host_whose_address_dns_does_not_tell_might_show_more_than_a_weak_one(
+    grade: TlsGrade, methods: list[tuple[str, ...]]
+) -> None:
+    written = names(2)
+    written["mx2.example.org", "A"] = [Silent("nobody"), found("A", HOSTS[1])]
+    world = World(grade, grade, written=written)
+    capability = await world.prober.probe(BOB, NOW)
+    assert [failure.methods for failure in capability.unknown] == methods
+    assert capability.offers[0].mx_unchanged_since == NOW
+    world.prober.forget("example.org")
+    again = await world.prober.probe(BOB, NOW + MINUTE)
+    assert again.unknown == ()
+    assert again.offers[0].mx_unchanged_since == NOW  # it was always one of those that take its mail
+
+
 async def test_a_domain_that_takes_no_mail_has_no_offers_and_nothing_unknown() -> None:
     capability = await World(written={("example.org", "MX"): found("MX", "0 .")}).prober.probe(BOB, NOW)
     assert capability.undeliverable is not None

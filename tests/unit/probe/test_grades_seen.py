@@ -13,7 +13,7 @@ from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsGrade
 from gateway.net.http import HttpFailure, HttpReply, HttpRequest
-from gateway.probe.dns import Answer, NoData
+from gateway.probe.dns import Answer, NoData, Refused
 from gateway.probe.gather import Prober
 from gateway.probe.grades_seen import GradesSeen, lost
 from gateway.probe.mta_sts import StsPolicies
@@ -145,6 +145,21 @@ async def test_dane_that_is_gone_is_missed_until_signed_dns_says_that_it_is_mean
     world.dns(secure=True, tlsa=NoData(secure=True))
     assert (await world.look(3 * DAY)).best_seen == ()
     assert world.told == [(DANE, PKIX)] * 2
+
+
+async def test_a_host_whose_address_dns_does_not_tell_has_withdrawn_nothing() -> None:
+    """Whoever keeps the answer for the host with DANE from us must not make us forget that there is one."""
+    world = World()
+    world.dns(secure=True, tlsa=found("TLSA", TLSA, secure=True))
+    world.written["example.org", "MX"] = found("MX", "1 mx.example.org.", "2 mx2.example.org.", secure=True)
+    world.written["mx2.example.org", "A"] = found("A", "8.8.4.4", secure=True)
+    world.written["_25._tcp.mx2.example.org", "TLSA"] = NoData(secure=True)
+    await world.look(0 * DAY)
+    world.written["mx.example.org", "A"] = Refused("SERVFAIL")
+    seen = await world.look(DAY)
+    assert seen.best_seen == (GradeSeen(DANE, NOW),)
+    assert [(each.source, each.methods) for each in seen.unknown] == [("smtp", ("tls",))]
+    assert world.told == []
 
 
 async def test_an_enforced_policy_that_is_gone_is_missed_until_https_says_that_it_is_meant() -> None:

@@ -151,7 +151,10 @@ async def test_one_dead_name_does_not_hide_the_other_hosts() -> None:
         ("mx1.example.org", "A"): Silent("nobody"),
         ("mx2.example.org", "A"): found("A", "127.0.0.1", "192.0.2.2"),
     }
-    assert hosts(await route(written)) == [("mx2.example.org", 20, ("192.0.2.2",))]
+    result = await route(written)
+    assert hosts(result) == [("mx2.example.org", 20, ("192.0.2.2",))]
+    assert isinstance(result, Routed)
+    assert [(name, problem.status) for name, problem in result.unheard] == [("mx1.example.org", "4.4.3")]
 
 
 async def test_only_hosts_better_than_we_are_used() -> None:

@@ -144,6 +144,21 @@ async def test_dns_that_is_silent_replaces_nothing_and_what_it_says_counts_at_on
     assert (tls(seen) == ["pkix"]) is kept
 
 
+@pytest.mark.parametrize(
+    ("before", "kept"), [((PKIX, ENCRYPTED), True), ((PIN, PKIX), True), ((PKIX, PKIX), False)]
+)
+async def test_a_host_whose_address_dns_does_not_tell_takes_nothing_away(
+    before: tuple[TlsGrade, TlsGrade], kept: bool
+) -> None:
+    one = ("mx1.example.org", "A")
+    world = World(
+        *before, written={**names(2, ttl=TTL), one: [found("A", HOSTS[0], ttl=TTL), Silent("nobody")]}
+    )
+    seen = await renewed(world, *before)
+    assert (seen.observed_at == NOW) is kept
+    assert tls(seen) == [before[0].value]
+
+
 async def test_a_resolver_that_can_no_longer_tell_signed_answers_takes_no_proof_away() -> None:
     world = World(DANE, written=names(1, ttl=TTL))
     world.dnssec = "validated"
