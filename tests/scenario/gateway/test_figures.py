@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -52,6 +52,22 @@ async def test_looks_that_mail_waited_for_are_counted(world: World) -> None:
     await world.arrived("ann@good.example", 2)
     (today,) = await world.ask("stats.looks", days=1)
     assert (today["waited"], today["renewed"], today["not_renewed"]) == (1, 0, 0)
+
+
+async def test_a_running_gateway_renews_what_is_in_use(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Due after two seconds instead of after most of an answer's life; no third message asks then."""
+    monkeypatch.setattr("gateway.probe.warm.due_at", lambda _, since, lasts: since + timedelta(seconds=2))
+    for _ in range(2):
+        await world.submit(letter("ann@good.example"), "ann@good.example")
+        await world.arrived("ann@good.example")
+
+    async def renewed() -> bool:
+        (today,) = await world.ask("stats.looks", days=1)
+        return bool(today["renewed"])
+
+    await world.until(renewed)
+    (today,) = await world.ask("stats.looks", days=1)
+    assert today["waited"] == 1
 
 
 async def test_figures_survive_a_restart(world: World) -> None:
