@@ -35,6 +35,7 @@ T = TypeVar("T")
 _STATES_A_STORY = 100
 _PLANTED_STATES = 200
 _PLANTED_KILLS = 5
+_FOLDERS_A_KILL = 2 / ROUNDS  # then enough were tried
 
 out = Console(soft_wrap=True)
 
@@ -153,18 +154,24 @@ class Campaign:
         self._all("damaged logs", stories, shares, took)
 
     def _kill(self) -> None:
-        left, number, shares = self.wanted.kills, 0, []
-        while left > 0:
-            shares.append(self.pool.submit(kill_share, self.wanted.seed + number, min(ROUNDS, left)))
-            left -= ROUNDS
-            number += 1
+        """Until as many hit a running gateway as were asked for; some find it gone by itself."""
+        wanted, folders = self.wanted.kills, 0
 
         def took(tally: KillTally) -> int:
             self.kills.add(tally)
             self._broke(tally.violations)
             return tally.kills
 
-        self._all("SIGKILLs", self.wanted.kills, shares, took)
+        while (missing := wanted - self.kills.kills) > 0 and folders < _FOLDERS_A_KILL * wanted:
+            rounds = [min(ROUNDS, missing - at) for at in range(0, missing, ROUNDS)]
+            shares = [
+                self.pool.submit(kill_share, self.wanted.seed + folders + each, count)
+                for each, count in enumerate(rounds)
+            ]
+            folders += len(rounds)
+            self._all("SIGKILLs", missing, shares, took)
+        if missing > 0:
+            self._broke([f"only {self.kills.kills} of {wanted} kills hit a running gateway"])
 
     def _plant(self) -> None:
         seed = self.wanted.seed

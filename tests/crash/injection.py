@@ -80,7 +80,7 @@ async def _story(workload: Workload, root: Path, key: Path) -> None:
     promises = Promises(workload.machine.trace.changes)
     for op in workload.machine.trace.ops:
         promises.apply(op)
-    found = await found_in(root, key, promises.published, Recovery())
+    found = await found_in(root, key, promises, Recovery())
     workload.wrong += promises.broken_by(found)
 
 

@@ -7,7 +7,7 @@ folder before it is opened. The product has no switch for them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -32,7 +32,22 @@ def skipped_flush(machine: Machine, *endings: str) -> Callable[[Op], bool]:
     return lambda op: isinstance(op, Sync) and machine.path(op.file).endswith(endings)
 
 
-class EarlyStore(SqliteStore):
+class _Hasty(SqliteStore):
+    """Answers before the work is done, and does it a little later."""
+
+    def later(self, work: Callable[[], Awaitable[object]]) -> None:
+        async def soon() -> None:
+            await asyncio.sleep(EARLY_SECONDS)
+            await work()
+
+        self.__dict__.setdefault("under_way", []).append(asyncio.create_task(soon()))
+
+    async def close(self) -> None:
+        await asyncio.gather(*self.__dict__.get("under_way", ()), return_exceptions=True)
+        await super().close()
+
+
+class EarlyStore(_Hasty):
     """Says that a message is safe before it is."""
 
     async def accept(
@@ -44,16 +59,51 @@ class EarlyStore(SqliteStore):
         progress: tuple[Progress, ...],
         lease_until: datetime | None,
     ) -> tuple[Work, ...]:
-        async def later() -> None:
-            await asyncio.sleep(EARLY_SECONDS)
-            await SqliteStore.accept(self, envelope, body, record, progress=progress, lease_until=None)
-
-        self.__dict__.setdefault("under_way", []).append(asyncio.create_task(later()))
+        self.later(
+            lambda: SqliteStore.accept(self, envelope, body, record, progress=progress, lease_until=None)
+        )
         return ()
 
-    async def close(self) -> None:
-        await asyncio.gather(*self.__dict__.get("under_way", ()), return_exceptions=True)
-        await super().close()
+
+class EarlyValue(_Hasty):
+    """Says that a value is remembered before it is."""
+
+    async def remember(self, kind: str, key: str, value: bytes, expires: datetime) -> None:
+        self.later(lambda: SqliteStore.remember(self, kind, key, value, expires))
+
+
+class EarlyFirst(_Hasty):
+    """Says that a value was the first before it is there."""
+
+    async def remember_first(
+        self, kind: str, key: str, value: bytes, expires: datetime, now: datetime
+    ) -> bool:
+        self.later(lambda: SqliteStore.remember_first(self, kind, key, value, expires, now))
+        return await self.recall(kind, key, now) is None
+
+
+class EarlyCount(_Hasty):
+    """Says that something is counted before it is."""
+
+    async def tally(self, topic: str, amounts: Mapping[str, int], expires: datetime, now: datetime) -> None:
+        self.later(lambda: SqliteStore.tally(self, topic, amounts, expires, now))
+
+
+class EarlyErasure(_Hasty):
+    """Says that personal values are gone before they are."""
+
+    async def erase_values(self, message: str) -> None:
+        self.later(lambda: SqliteStore.erase_values(self, message))
+
+
+class GivesWay(SqliteStore):
+    """Lets another value take the place of the first one."""
+
+    async def remember_first(
+        self, kind: str, key: str, value: bytes, expires: datetime, now: datetime
+    ) -> bool:
+        await self.remember(kind, key, value, expires)
+        return True
 
 
 def forget_sending(data: Path, head: Path) -> None:
@@ -65,6 +115,11 @@ def drop_unsealed(data: Path, head: Path) -> None:
     """Records that are under no signed head yet are thrown away."""
     if head.exists():
         _execute(data, f"DELETE FROM leaf WHERE last > {parse_head(head.read_bytes()).sequence}")
+
+
+def count_twice(data: Path, head: Path) -> None:
+    """What had been counted is counted once more."""
+    _execute(data, "UPDATE tally SET amount = amount * 2")
 
 
 def _execute(data: Path, statement: str) -> None:
@@ -90,6 +145,15 @@ class WrongRecovery(Recovery):
         data, _, head = places(root)
         self._spoil(data, head)
         return await super().open_store(root)
+
+
+class ForgettingFirsts(Recovery):
+    """Starts a store whose first values give way."""
+
+    async def open_store(self, root: Path) -> SqliteStore:
+        store = await super().open_store(root)
+        store.__class__ = GivesWay
+        return store
 
 
 RECOVERIES = {"forget sending": forget_sending, "drop unsealed": drop_unsealed}

@@ -7,8 +7,21 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.store.sqlite.store import SqliteStore
 from tests.crash.machine import Machine
-from tests.crash.planted import EarlyStore, WrongRecovery, drop_unsealed, forget_sending, skipped_flush
+from tests.crash.planted import (
+    EarlyCount,
+    EarlyErasure,
+    EarlyFirst,
+    EarlyStore,
+    EarlyValue,
+    ForgettingFirsts,
+    WrongRecovery,
+    count_twice,
+    drop_unsealed,
+    forget_sending,
+    skipped_flush,
+)
 from tests.crash.recovery import Recovery, memory, write_audit_key
 from tests.crash.replay import STEPS, moments, replay
 from tests.crash.workload import Workload, play
@@ -27,8 +40,8 @@ def _lying(*endings: str) -> Lie:
     return lie
 
 
-class EarlyWorkload(Workload):
-    store_type = EarlyStore
+def _with(store: type[SqliteStore]) -> type[Workload]:
+    return type("Planted", (Workload,), {"store_type": store})
 
 
 PLANTS: dict[str, tuple[Lie, type[Workload], Recovery]] = {
@@ -36,9 +49,15 @@ PLANTS: dict[str, tuple[Lie, type[Workload], Recovery]] = {
     "SQLite's flush skipped": (_lying("-wal", ".sqlite"), Workload, Recovery()),
     "head file's flush skipped": (_lying("head.new"), Workload, Recovery()),
     "tile flush skipped": (_lying("/.new"), Workload, Recovery()),
-    "early 250": (_nothing, EarlyWorkload, Recovery()),
+    "early 250": (_nothing, _with(EarlyStore), Recovery()),
+    "early value": (_nothing, _with(EarlyValue), Recovery()),
+    "early first value": (_nothing, _with(EarlyFirst), Recovery()),
+    "early count": (_nothing, _with(EarlyCount), Recovery()),
+    "early erasure": (_nothing, _with(EarlyErasure), Recovery()),
     "forget sending": (_nothing, Workload, WrongRecovery(forget_sending)),
     "drop unsealed": (_nothing, Workload, WrongRecovery(drop_unsealed)),
+    "count twice": (_nothing, Workload, WrongRecovery(count_twice)),
+    "first value replaced": (_nothing, Workload, ForgettingFirsts()),
 }
 
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import msgspec
 
-from tests.crash.trace import Begun, Change, Kept, Op, Published, Refused
+from tests.crash.trace import Begun, Change, Kept, Op, Published, Refused, overlay
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -23,6 +23,7 @@ class Found(msgspec.Struct, frozen=True):
     doubtful: frozenset[str]  # errands that came back at once as being sent
     leaves: tuple[bytes, ...]
     own: frozenset[bytes]  # records that the sealer makes by itself
+    values: dict[str, str | None]  # kept beside the queue, by the names of `beside`
     problems: tuple[str, ...] = ()  # of opening, reading, verifying
 
 
@@ -33,10 +34,12 @@ class Promises:
         self._changes = changes
         self._certain: dict[str, str] = {}
         self._bodies: dict[str, bytes] = {}
+        self._values: dict[str, str] = {}
         self._kept: list[int] = []
         self._open: dict[int, int | None] = {}  # change -> the last one that was kept before it began
         self._before: dict[int, int | None] = {}
         self.published: list[bytes] = []
+        self.names = frozenset(name for change in changes for name in change.values)
 
     def apply(self, op: Op) -> None:
         match op:
@@ -44,8 +47,10 @@ class Promises:
                 self._open[change] = self._before[change] = self._kept[-1] if self._kept else None
             case Kept(change):
                 del self._open[change]
-                self._kept.append(change)
-                _overlay(self._certain, self._changes[change])
+                if self._changes[change].leaves:
+                    self._kept.append(change)
+                overlay(self._certain, self._changes[change].states)
+                overlay(self._values, self._changes[change].values)
                 self._bodies |= self._changes[change].bodies
             case Refused(change):
                 del self._open[change]
@@ -62,6 +67,7 @@ class Promises:
         happened = self._happened(places, wrong)
         self._check_leaves(found, places, happened, wrong)
         self._check_queue(found, happened, wrong)
+        self._check_values(found, happened, wrong)
         if self.published:
             _check_head(self.published[-1], found.leaves, wrong)
         return wrong
@@ -104,7 +110,7 @@ class Promises:
     def _check_queue(self, found: Found, happened: list[int], wrong: list[str]) -> None:
         states, bodies = dict(self._certain), dict(self._bodies)
         for change in happened:
-            _overlay(states, self._changes[change])
+            overlay(states, self._changes[change].states)
             bodies |= self._changes[change].bodies
         for errand, state in states.items():
             seen = found.states.get(errand)
@@ -121,13 +127,20 @@ class Promises:
             for errand in sorted(found.states.keys() - states.keys())
         ]
 
+    def _check_values(self, found: Found, happened: list[int], wrong: list[str]) -> None:
+        """Beside the queue. A change that brought no leaves is seen to have happened by its values alone."""
+        values = dict(self._values)
+        for change in (*happened, *(each for each in self._open if self._has_happened(each, found))):
+            overlay(values, self._changes[change].values)
+        wrong += [
+            f"{name} is {seen}, not {values.get(name)}"
+            for name, seen in sorted(found.values.items())
+            if seen != values.get(name)
+        ]
 
-def _overlay(states: dict[str, str], change: Change) -> None:
-    for errand, state in change.states.items():
-        if state is None:
-            states.pop(errand, None)
-        else:
-            states[errand] = state
+    def _has_happened(self, change: int, found: Found) -> bool:
+        made = self._changes[change]
+        return not made.leaves and all(found.values.get(name) == value for name, value in made.values.items())
 
 
 def _check_head(note: bytes, leaves: Sequence[bytes], wrong: list[str]) -> None:

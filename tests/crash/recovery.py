@@ -6,6 +6,7 @@ import asyncio
 import random
 import struct
 import tempfile
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -18,12 +19,13 @@ from gateway.audit.disk import Disk
 from gateway.audit.sealer import LogSettings, Sealer
 from gateway.audit.shard import Halted
 from gateway.audit.verify import verify
-from gateway.model.progress import State
-from gateway.store.contract import Corrupt, LeaseLost, Store, StoreError, StoreUnusable
+from gateway.model.progress import State, Work
+from gateway.store.contract import Corrupt, LeaseLost, QueueEntry, Store, StoreError, StoreUnusable
 from gateway.store.keys import QueueKey
 from gateway.store.sqlite.opening import StoreSettings, open_store
 from gateway.store.sqlite.store import SqliteStore
-from tests.crash.promises import Found
+from tests.crash.beside import read_values
+from tests.crash.promises import Found, Promises
 from tests.unit.audit.world import START
 
 KEY = QueueKey(X25519PrivateKey.from_private_bytes(bytes(range(32))))
@@ -78,17 +80,20 @@ class Recovery:
         return sealer
 
 
-async def found_in(root: Path, key: Path, published: list[bytes], recovery: Recovery) -> Found:
+async def found_in(root: Path, key: Path, promises: Promises, recovery: Recovery) -> Found:
     """Everything that is there after a start; what went wrong is in `problems`."""
     problems: list[str] = []
     states: dict[str, str] = {}
     bodies: dict[str, bytes] = {}
+    values: dict[str, str | None] = {}
     doubtful: frozenset[str] = frozenset()
     try:
         async with asyncio.timeout(_ENOUGH):
             store = await recovery.open_store(root)
             try:
                 doubtful = await _read_queue(store, states, bodies, problems)
+                values = await read_values(store, promises.names, AFTER)
+                problems += await _give_way(store, values)
                 sealer = await recovery.open_sealer(root, store, key)
                 while await sealer.seal():
                     pass
@@ -106,10 +111,10 @@ async def found_in(root: Path, key: Path, published: list[bytes], recovery: Reco
     except Exception as error:  # noqa: BLE001 - whatever it is, no start may end so
         problems.append(f"recovery fails: {error!r}")
     leaves = log_of(root)
-    report = verify(places(root)[1], kept=published)
+    report = verify(places(root)[1], kept=promises.published)
     problems += [f"verify: {finding}" for finding in report.findings if finding.kind.exit_code]
     own = frozenset(leaf for leaf in leaves if _is_own(leaf))
-    return Found(states, bodies, doubtful, leaves, own, tuple(problems))
+    return Found(states, bodies, doubtful, leaves, own, values, tuple(problems))
 
 
 async def _read_queue(
@@ -119,7 +124,7 @@ async def _read_queue(
     counts = await store.counts()
     if counts.damaged:
         problems.append(f"{counts.damaged} errands are damaged")
-    works = await store.lease(AFTER, AFTER + timedelta(minutes=5), _MOST)
+    works = await _take(store, entries, problems)
     for entry in entries:
         envelope = entry.errand.envelope
         states[entry.errand.id] = entry.progress.state.value
@@ -134,6 +139,39 @@ async def _read_queue(
     if {work.errand.id for work in (*works, *rest)} != states.keys():
         problems.append("what is listed and what is given out differ")
     return frozenset(work.errand.id for work in works if work.progress.state is State.SENDING)
+
+
+async def _take(store: Store, entries: Sequence[QueueEntry], problems: list[str]) -> tuple[Work, ...]:
+    """All that is due: one by its name, the others by lease, and nothing before it is due."""
+    until, due = AFTER + timedelta(minutes=5), await store.next_due()
+    if not entries:
+        if due is not None:
+            problems.append(f"nothing is queued, and something is due at {due}")
+        return ()
+    if due is None:
+        problems.append("nothing is ever due")
+    elif early := await store.lease(min(due, AFTER) - timedelta(microseconds=1), until, _MOST):
+        problems.append(f"{len(early)} errands were due before {due}")
+    claimed = await store.claim(entries[0].errand.id, AFTER, until)
+    if claimed is None:
+        problems.append(f"{entries[0].errand.id} cannot be claimed, though nobody works on it")
+        return await store.lease(AFTER, until, _MOST)
+    await store.renew(claimed.lease, until + timedelta(days=500))
+    return claimed, *await store.lease(AFTER, until, _MOST)
+
+
+async def _give_way(store: Store, values: Mapping[str, str | None]) -> list[str]:
+    """First values that another one can replace."""
+    problems = []
+    until = AFTER + timedelta(minutes=5)
+    for name, value in values.items():
+        kind, key, *_ = name.split(" ")
+        if kind != "first" or value is None:
+            continue
+        replaced = await store.remember_first(kind, key, b"another", until, AFTER)
+        if replaced or await store.recall(kind, key, AFTER) != bytes.fromhex(value):
+            problems.append(f"{name} gave way to another value")
+    return problems
 
 
 def log_of(root: Path) -> tuple[bytes, ...]:

@@ -106,7 +106,7 @@ def replay(
             root.mkdir()
             try:
                 lay_out(state, root)
-                found = runner.run(found_in(root, key, promises.published, recovery))
+                found = runner.run(found_in(root, key, promises, recovery))
                 yield moment, promises.broken_by(found)
             finally:
                 shutil.rmtree(root)

@@ -80,7 +80,7 @@ def tamper_share(seed: int) -> tuple[Counter[str], list[str]]:
             root = folder / str(number)
             root.mkdir()
             lay_out(tampering(now, older, chance), root)
-            found = asyncio.run(found_in(root, key, promises.published, Recovery()))
+            found = asyncio.run(found_in(root, key, promises, Recovery()))
             tried[what] += 1
             if not found.problems and (wrong := promises.broken_by(found)):
                 unseen.append(f"{what}: nobody noticed, and {wrong[0]} [story seed {seed}]")

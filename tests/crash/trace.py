@@ -6,6 +6,7 @@ folder. A trace can be kept in a file, so that a violation can be looked at agai
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -106,6 +107,18 @@ class Change(msgspec.Struct, frozen=True):
     states: dict[str, str | None]
     leaves: tuple[bytes, ...] = ()
     bodies: dict[str, bytes] = {}  # SHA-256 of each message that entered
+    values: dict[
+        str, str | None
+    ] = {}  # what is kept beside the queue then (None: nothing), by the names of `beside`
+
+
+def overlay(upon: dict[str, str], changed: Mapping[str, str | None]) -> None:
+    """Change what is known: a name whose value is None is forgotten."""
+    for name, value in changed.items():
+        if value is None:
+            upon.pop(name, None)
+        else:
+            upon[name] = value
 
 
 class Trace(msgspec.Struct):
