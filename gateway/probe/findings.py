@@ -15,7 +15,7 @@ from gateway.model.sts import StsInForce, StsMode
 from gateway.model.tls import DaneProof, TlsGrade
 from gateway.probe.grades_seen import lost
 from gateway.probe.providers import registered_domain
-from gateway.probe.servers import best_grade, proves
+from gateway.probe.servers import best_grade, proves, published_grade
 from gateway.wire.certificate import first_to_expire
 from gateway.wire.tlsa import DANE_EE, parse
 
@@ -133,7 +133,7 @@ def _all(capability: Capability, now: datetime, days: int) -> Iterator[Finding]:
 
 def _of_loss(capability: Capability) -> Iterator[Finding]:
     """A better grade that is gone: lesser ones count for less until it is back (policy.md, Downgrades do not pay)."""
-    missed = lost(capability.best_seen, best_grade(capability.postures))
+    missed = lost(capability.best_seen, published_grade(capability.postures))
     if missed is not None:
         yield Finding(
             severity="wrong",

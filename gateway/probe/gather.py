@@ -27,7 +27,15 @@ from gateway.probe.memory import Memory, Recollection
 from gateway.probe.mta_sts import NOT_LISTED, NoSts, StsAnswer, StsPolicies, StsUnclear, bind
 from gateway.probe.mx import Nowhere, Routed, Router, Unclear
 from gateway.probe.providers import continuity, registered_domain
-from gateway.probe.servers import Observe, Servers, ServerSettings, best_grade, proves, worth
+from gateway.probe.servers import (
+    Observe,
+    Servers,
+    ServerSettings,
+    best_grade,
+    proves,
+    published_grade,
+    worth,
+)
 from gateway.probe.trust import DnssecState
 from gateway.probe.warm import Learned, Warm, WarmSettings
 from gateway.wire.tls_grade import shown
@@ -191,14 +199,14 @@ class Prober:
     ) -> tuple[_Domain, timedelta]:
         settings, route = self._settings, bind(routed.route, domain, policy)
         postures = await self._servers.look_at(route, now, ahead=ahead)
-        best = best_grade(postures)
+        best, published = best_grade(postures), published_grade(postures)
         unknown = (
             await self._silence(domain, routed, route, postures, now) if best is not TlsGrade.DANE else ()
         )
         if not unknown:
             await self._recollection.works_again("smtp", domain, now)
-        seen = await self._seen_before(domain, routed, policy, best, now)
-        missed = lost(seen, best) if not unknown else None  # a host that is silent may still show it
+        seen = await self._seen_before(domain, routed, policy, published, now)
+        missed = lost(seen, published) if not unknown else None  # a host that is silent may still show it
         unknown += await self._unpublished(domain, policy, best, now)
         facts = _Domain(
             observed_at=now,
@@ -215,14 +223,14 @@ class Prober:
         if isinstance(policy, StsInForce):
             ends.append(policy.expires_at - now)
         lasts = min(max(min(ends), settings.shortest), settings.longest)
-        if missed is not None and best is not None:
-            self._tell_loss(domain, missed, best)
+        if missed is not None and published is not None:
+            self._tell_loss(domain, missed, published)
         if missed is not None or not proves(best):
             lasts = min(lasts, settings.servers.weak)
         return facts, min((lasts, *(self._retry_after(failure, now) for failure in unknown)))
 
     async def _seen_before(
-        self, domain: str, routed: Routed, policy: StsAnswer, best: TlsGrade | None, now: datetime
+        self, domain: str, routed: Routed, policy: StsAnswer, published: TlsGrade | None, now: datetime
     ) -> tuple[GradeSeen, ...]:
         """What binds us of what this domain used to show. A route of ours is our word, whatever was there before."""
         if routed.route.source == "static":
@@ -233,12 +241,12 @@ class Prober:
         undone = isinstance(policy, StsInForce) and policy.policy.mode is StsMode.NONE
         if undone or self._sts is None:
             withdrawn.add(TlsGrade.MTA_STS)
-        return await self._grades.note(domain, best, withdrawn, now)
+        return await self._grades.note(domain, published, withdrawn, now)
 
-    def _tell_loss(self, domain: str, missed: GradeSeen, best: TlsGrade) -> None:
+    def _tell_loss(self, domain: str, missed: GradeSeen, published: TlsGrade) -> None:
         blind = missed.grade is TlsGrade.DANE and self._dnssec() != DnssecState.VALIDATED
         if self._told is not None and not blind:  # that DANE is off is an alarm of its own
-            self._told(domain, missed, best)
+            self._told(domain, missed, published)
 
     async def _unpublished(
         self, domain: str, policy: StsAnswer, best: TlsGrade | None, now: datetime

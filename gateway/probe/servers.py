@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.model.capability import HostPosture, MxHost, Route
 from gateway.model.evidence import Evidence
@@ -19,6 +20,7 @@ from gateway.model.problem import Problem
 from gateway.model.tls import Dane, TlsGrade, TlsTerms
 from gateway.probe.cache import BoundedCache
 from gateway.probe.due import SOONEST
+from gateway.wire.tls_grade import forbids, shown
 
 _WORTH = {grade: place for place, grade in enumerate(reversed(TlsGrade))}
 
@@ -56,6 +58,23 @@ def proves(grade: TlsGrade | None) -> bool:
 def best_grade(postures: tuple[HostPosture, ...]) -> TlsGrade | None:
     """The best that any host showed to which mail may go; None where there is none."""
     return max((each.grade for each in postures if each.grade and each.fit), key=worth, default=None)
+
+
+def published_grade(postures: tuple[HostPosture, ...]) -> TlsGrade | None:
+    """The best that any host shows of what its side publishes, whatever our settings make of it: that we distrust it,
+    or demand more, is no loss of theirs. A pin that is shown is as good as any.
+    """
+    best = best_grade(postures)
+    return best if best is TlsGrade.PIN else best_grade(tuple(map(_without_our_word, postures)))
+
+
+def _without_our_word(posture: HostPosture) -> HostPosture:
+    session = posture.evidence.session
+    if session is None or session.terms is None or posture.grade in {None, TlsGrade.NONE}:
+        return posture
+    bare = replace(session, terms=None)
+    evidence = replace(posture.evidence, session=bare, grade=shown(bare)[0])
+    return replace(posture, evidence=evidence, fit=not forbids(bare))
 
 
 def _may_show_more(proved: HostPosture, waiting: list[_Target]) -> bool:

@@ -11,14 +11,16 @@ from gateway.model.address import Address
 from gateway.model.capability import Capability, GradeSeen, HostPosture, MxHost
 from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
-from gateway.model.tls import TlsGrade
+from gateway.model.tls import DaneProof, TermsProof, TlsGrade, TlsSession, TlsTerms
 from gateway.net.http import HttpFailure, HttpReply, HttpRequest
 from gateway.probe.dns import Answer, NoData, Refused
 from gateway.probe.gather import Prober
 from gateway.probe.grades_seen import GradesSeen, lost
 from gateway.probe.mta_sts import StsPolicies
 from gateway.probe.mx import Router, RouteSettings
+from gateway.probe.servers import best_grade
 from gateway.wire.destinations import Destinations
+from gateway.wire.tls_grade import forbids, shown
 from tests.unit.probe.answers import PaperDns, found
 from tests.unit.probe.notebook import Notebook
 
@@ -92,6 +94,7 @@ class World:
         self.told: list[tuple[TlsGrade, TlsGrade]] = []
         self.dnssec = "validated"
         self.silent = False
+        self.terms: TlsTerms | None = None
         self.notebook = Notebook()
 
     async def look(self, after: timedelta) -> Capability:
@@ -112,8 +115,20 @@ class World:
     async def observe(self, host: MxHost, address: str, now: datetime) -> HostPosture:
         grade = None if self.silent else DANE if host.dane else STS if host.sts else PKIX
         problem = Problem("4.4.1", "no answer") if grade is None else None
+        evidence, fit = Evidence(grade=grade), True
+        if self.terms is not None:
+            proof = DaneProof(dane=host.dane, usable=1, matched=bytes(35)) if host.dane is not None else None
+            session = TlsSession(
+                version="TLSv1.3",
+                cipher="TLS_AES_256_GCM_SHA384",
+                trusted=True,
+                name_matched=host.name,
+                dane=proof,
+                terms=TermsProof(terms=self.terms),
+            )
+            evidence, fit = Evidence(grade=shown(session)[0], session=session), not forbids(session)
         return HostPosture(
-            host=host.name, address=address, evidence=Evidence(grade=grade), observed_at=now, problem=problem
+            host=host.name, address=address, evidence=evidence, observed_at=now, problem=problem, fit=fit
         )
 
     async def ask(self, request: HttpRequest) -> HttpReply | HttpFailure:
@@ -185,3 +200,24 @@ async def test_silence_is_no_loss_and_dane_that_is_off_is_another_alarm() -> Non
     world.dns(secure=False)
     assert (await world.look(2 * DAY)).best_seen == (GradeSeen(DANE, NOW),)
     assert world.told == []
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        TlsTerms(source='[tls] distrust "example.org"', distrusted=True),
+        TlsTerms(source='[tls.domain."example.org"]', least=TlsGrade.PIN, pins=(bytes(32),)),
+    ],
+)
+async def test_what_our_own_settings_make_of_a_server_is_no_loss_of_theirs(terms: TlsTerms) -> None:
+    world = World()
+    world.dns(secure=True, tlsa=found("TLSA", TLSA, secure=True))
+    await world.look(0 * DAY)
+    world.terms = terms
+    seen = await world.look(DAY)
+    assert seen.best_seen == (GradeSeen(DANE, NOW + DAY),)
+    assert best_grade(seen.postures) is not DANE
+    assert world.told == []
+    world.dns(secure=True, tlsa=NoData(secure=False))  # and what is, is one
+    await world.look(2 * DAY)
+    assert world.told == [(DANE, PKIX)]
