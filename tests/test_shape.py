@@ -40,6 +40,7 @@ FOREIGN = {
     "a package registry's host": re.compile(r"pyp[i]\.org|pythonhoste[d]\.org|npmj[s]\.(?:org|com)"),
     "a note of unfinished work": re.compile(r"\b(?:TOD[O]|FIXM[E])\b"),
 }
+POSSESSIVE_GROUP = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+")
 PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KE[Y]-----\s+[A-Za-z0-9+/]{40}")
 
 
@@ -119,3 +120,19 @@ def test_no_private_key_lies_in_the_tree() -> None:
     holders = [shown(path) for path in files() if PRIVATE_KEY.search(path.read_text(errors="replace"))]
 
     assert [name for name in holders if not name.startswith("tests/vectors/")] == []
+
+
+def test_no_expression_repeats_a_group_possessively() -> None:
+    """Python before 3.11.5, Debian 12's among them, takes more than such a group matches: `(?>(?:...)*)` is safe."""
+    found = [
+        f"{shown(path)}:{node.lineno}: {node.value!r:.60}"
+        for path in modules()
+        if (ROOT / "gateway") in path.parents
+        for node in ast.walk(ast.parse(path.read_text(), shown(path)))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
+        if POSSESSIVE_GROUP.search(
+            node.value if isinstance(node.value, str) else node.value.decode("latin-1")
+        )
+    ]
+
+    assert found == []

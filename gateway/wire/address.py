@@ -25,7 +25,7 @@ ORCPT_LIMIT = 500  # characters, RFC 3461 section 4.2
 # What nearly every address is: the grammar without quotes, literals and anything that is not ASCII or not lower case in
 # the domain. It gives what the grammar gives, several times as fast.
 _COMMON = (
-    r"([A-Za-z0-9_+=-]++(?:\.[A-Za-z0-9_+=-]++)*+)@"
+    r"([A-Za-z0-9_+=-]++(?>(?:\.[A-Za-z0-9_+=-]++)*))@"
     r"((?:(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?!xn--)[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)"
 )
 _COMMON_ADDRESS = re.compile(_COMMON)

@@ -24,7 +24,7 @@ _MARKS = (
 # Lenient, like `gateway.wire.header.remove_fields`: what any reader could take for one of them goes.
 _FIELD = re.compile(
     rb"^x-(?:sealgate(?:-[!-9;-~]*+)?|ms-exchange-(?:organization|forest|crosspremises)-[!-9;-~]*+)"
-    rb"[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*+",
+    rb"[ \t]*+:[^\n]*+(?:\n|\Z)(?>(?:[ \t][^\n]*+(?:\n|\Z))*)",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -42,14 +42,14 @@ LINE_LIMIT = 998  # octets of a line without its CRLF, RFC 5322 section 2.1.1
 # One field with its folded lines. A name is printable ASCII without colon (section 2.2); the obsolete blanks before the
 # colon (section 4.5) do not fit on purpose: readers differ about them. Possessive, so that it is linear; CRs stay in
 # the value, for `.` is the fastest there is and bare ones are counted before.
-_FIELD = re.compile(rb"([!-9;-~]++):(.*+(?:\n[ \t].*+)*+)\n")
+_FIELD = re.compile(rb"([!-9;-~]++):(.*+(?>(?:\n[ \t].*+)*))\n")
 _BLANKS_BEFORE_COLON = re.compile(rb"[!-9;-~]+[ \t]+:")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 # A whole block of fields, where there is neither bare CR nor NUL; one pass without captures is many times faster.
-_ALL_FIELDS = re.compile(rb"(?:[!-9;-~]++:.*\r\n(?:[ \t].*\r\n)*+)++")
+_ALL_FIELDS = re.compile(rb"(?>(?:[!-9;-~]++:.*\r\n(?>(?:[ \t].*\r\n)*))+)")
 _FEW_FIELDS = 4 * FIELD_LIMIT  # octets that cannot hold more fields than that
 
 
@@ -110,7 +110,7 @@ def fields(block: bytes) -> tuple[Field, ...]:
 def choice(*names: str, prefix: str) -> re.Pattern[bytes]:
     """For `chosen_fields`: the fields of these lower-case names, and those whose names begin with `prefix`."""
     known = "|".join(map(re.escape, names)) + f"|{re.escape(prefix)}[!-9;-~]*+"
-    return re.compile(rf"\n({known}):(.*+(?:\n[ \t].*+)*+)".encode("ascii"), re.IGNORECASE)
+    return re.compile(rf"\n({known}):(.*+(?>(?:\n[ \t].*+)*))".encode("ascii"), re.IGNORECASE)
 
 
 def chosen_fields(block: bytes, chosen: re.Pattern[bytes]) -> tuple[Field, ...]:

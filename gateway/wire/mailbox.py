@@ -27,7 +27,7 @@ _TOKEN = re.compile(
     r"(?P<atom>[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+)"
     r"|(?P<special>[<>@,:;.])"
     r"|(?P<gap>[ \t]+)"
-    r'|(?P<quoted>"(?:[^"\\]|\\.)*+")'
+    r'|(?P<quoted>"[^"\\]*+(?>(?:\\.[^"\\]*+)*)")'
     r"|(?P<literal>\[[^\[\]\\ \t]*\])"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")

@@ -20,8 +20,8 @@ PARAMETER_LIMIT = 200
 _REMEMBERED = 200  # octets of values that are remembered, 1024 of them: nearly all mail shares a few
 
 _MAIN = re.compile(rb"[ \t]*([^;]*)")
-_PARAMETER = re.compile(rb';([^=;]*+)(?:=[ \t]*+("(?:[^"\\]|\\.)*+"[^;]*+|[^;]*+))?+')
-_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*+)"[ \t]*\Z')
+_PARAMETER = re.compile(rb';([^=;]*+)(?>(?:=[ \t]*+("[^"\\]*+(?>(?:\\.[^"\\]*+)*)"[^;]*+|[^;]*+))?)')
+_QUOTED = re.compile(rb'"([^"\\]*+(?>(?:\\.[^"\\]*+)*))"[ \t]*\Z')
 _ESCAPE = re.compile(rb"\\(.)")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SECTION = re.compile(r"([^*]+)(?:\*(0|[1-9][0-9]{0,3}))?(\*?)")  # RFC 2231 sections 3 and 4

@@ -15,7 +15,7 @@ TAG_LIMIT = 60  # characters of one tag
 # Turkish, Chinese. Some count: "Re[2]:", "RE (3):".
 _PREFIX = re.compile(
     r"\s*+(?:re|fwd?|aw|wg|antw|antwort|doorst|sv|vs|vb|vl|tr|rv|res?|enc|rif|r|i|réf?|odp|pd|ynt|ilt|回复|答复|转发|回覆|轉寄)"
-    r"\s*+(?:[\[(]\d{1,3}[\])]\s*+)?+[:：]",
+    r"\s*+(?>(?:[\[(]\d{1,3}[\])]\s*+)?)[:：]",
     re.IGNORECASE,
 )
 _TAG = re.compile(rf"\s*+\[([^\[\]\r\n]{{1,{TAG_LIMIT}}})\]")
