@@ -13,6 +13,7 @@ from gateway.cli.door import ask, load_config
 from gateway.cli.errors import ANSWER_IS_NO, CommandError
 from gateway.cli.options import DEFAULT_CONFIG, ConfigFile, Json
 from gateway.cli.output import moment, out, plain, print_json, print_table
+from gateway.wire.mta_sts import policy_url
 
 _TOP = 15  # domains and reasons that are shown
 
@@ -115,8 +116,10 @@ def _show_drift(rows: Sequence[Row]) -> None:
             table.append((row["domain"], moment(datetime.fromisoformat(row["changed_at"]))[:16], words))
         for host, expires in row["expiring"]:
             table.append((row["domain"], "-", f"{host}: its certificate {_expiry(expires)}"))
+        if row["policy_end"]:
+            table.append((row["domain"], "-", f"{row['domain']}: {_policy_end(row)}"))
     print_table(("domain", "since (UTC)", "what"), table, empty="every destination is as it was")
-    if any(row["expiring"] for row in rows):
+    if any(row["expiring"] or row["policy_end"] for row in rows):
         out.print("\na text to send to them: sealgate stats --letter DOMAIN")
 
 
@@ -140,6 +143,19 @@ def _expiry(text: str) -> str:
     return f"expires on {expires:%Y-%m-%d}, in {left} days" if left >= 0 else f"expired on {expires:%Y-%m-%d}"
 
 
+def _policy_end(row: Row) -> str:
+    return f"its MTA-STS policy cannot be fetched; the one we hold {_expiry(row['policy_end']['at'])}"
+
+
+def _why(row: Row) -> str:
+    """The RFC 8460 word for it, in words."""
+    words = {
+        "sts-policy-invalid": "what it gives is not a valid policy",
+        "sts-webpki-invalid": "its certificate does not prove that name, or is not valid",
+    }
+    return words.get(row["policy_end"]["why"], "it does not answer as it should")
+
+
 def _print_letter(rows: Sequence[Row], domain: str, postmaster: str) -> None:
     """A message to be sent as it is, by a person."""
     if not rows:
@@ -147,6 +163,9 @@ def _print_letter(rows: Sequence[Row], domain: str, postmaster: str) -> None:
     troubles = [
         f"  {host}: its certificate {_expiry(expires)}" for row in rows for host, expires in row["expiring"]
     ]
+    for row in rows:
+        if row["policy_end"]:
+            troubles += [f"  {domain}: {_policy_end(row)}", f"    {policy_url(domain)}: {_why(row)}"]
     troubles += [
         f"  {change['where']}: {change['what']} was {change['before']}, is {change['after']}"
         for row in rows

@@ -27,13 +27,12 @@ from gateway.probe.due import due_at, retry_after
 from gateway.probe.memory import Memory
 from gateway.probe.tasks import TaskByKey
 from gateway.wire.mta_sts import (
-    HOST_LABEL,
     LABEL,
     MOST_OCTETS,
-    PATH,
     StsError,
     lists,
     parse_policy,
+    policy_url,
     record_id,
 )
 from gateway.wire.tlsa import usable
@@ -163,11 +162,9 @@ class StsPolicies:
         return kept
 
     async def _fetch(self, domain: str, published: str, kept: StsInForce | None, now: datetime) -> StsAnswer:
-        port = self._settings.port
-        where = f"{HOST_LABEL}.{domain}" + ("" if port == 443 else f":{port}")
-        reply = await self._ask(
-            HttpRequest(url=f"https://{where}{PATH}", seconds=self._settings.timeout, most_body=MOST_OCTETS)
-        )
+        settings = self._settings
+        url = policy_url(domain, settings.port)
+        reply = await self._ask(HttpRequest(url=url, seconds=settings.timeout, most_body=MOST_OCTETS))
         found = _read(domain, published, reply, now)
         if isinstance(found, StsUnclear):
             return self._failed(domain, kept, found, now)

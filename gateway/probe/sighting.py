@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
 
 from gateway.model.capability import Capability, HostPosture
+from gateway.model.sts import StsInForce, StsMode
 from gateway.model.tls import TlsGrade
 from gateway.probe.servers import best_grade
 from gateway.wire.certificate import read_certificate
@@ -16,6 +17,7 @@ from gateway.wire.tlsa import describe
 
 _RANK = {grade: place for place, grade in enumerate(reversed(TlsGrade))}
 _MOST_HOSTS = 8
+_POLICY_NOTICE = timedelta(days=7)
 
 
 class HostSighting(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,17 @@ class HostSighting(msgspec.Struct, frozen=True, kw_only=True):
     tlsa: tuple[str, ...] = ()
 
 
+class PolicyEnd(msgspec.Struct, frozen=True):
+    """When an enforced MTA-STS policy ends that cannot be fetched anew, and from when on that is worth telling.
+
+    `why` is the RFC 8460 word for how the last fetch failed.
+    """
+
+    at: datetime
+    told_from: datetime
+    why: str
+
+
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """One domain at one moment. `grade` is the best that any of its hosts showed."""
 
@@ -41,6 +54,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     undeliverable: str | None = None  # enhanced status code
     sts: str | None = None  # mode and id of the MTA-STS policy
     unknown: tuple[str, ...] = ()  # sources that gave no answer
+    policy_end: PolicyEnd | None = None
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -76,7 +90,16 @@ def sighting(capability: Capability) -> Sighting:
         undeliverable=capability.undeliverable.status if capability.undeliverable is not None else None,
         sts=f"{capability.sts.policy.mode} {capability.sts.id}" if capability.sts is not None else None,
         unknown=tuple(failure.source for failure in capability.unknown),
+        policy_end=_policy_end(capability.sts),
     )
+
+
+def _policy_end(sts: StsInForce | None) -> PolicyEnd | None:
+    """Told for the last half of its life, and no longer than a week: refreshes began well before."""
+    if sts is None or sts.stale is None or sts.policy.mode is not StsMode.ENFORCE:
+        return None
+    life = sts.expires_at - sts.fetched_at
+    return PolicyEnd(sts.expires_at, sts.expires_at - min(life / 2, _POLICY_NOTICE), sts.stale)
 
 
 def _host(name: str, postures: list[HostPosture], tlsa: tuple[str, ...]) -> HostSighting:

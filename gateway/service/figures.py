@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from gateway.audit.leaves import Actor
-from gateway.probe.sighting import Change
+from gateway.probe.sighting import Change, PolicyEnd
 from gateway.probe.warm import NOT_RENEWED, RENEWED, WAITED
 from gateway.service.calls import understood
 from gateway.service.clock import now
@@ -53,13 +53,15 @@ class Looks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Drifted(msgspec.Struct, frozen=True, kw_only=True):
-    """A destination that is not as it was, or soon will not be; `expiring` are host and end of its certificate."""
+    """A destination that is not as it was, or soon will not be; `expiring` are host and end of its certificate,
+    `policy_end` is that of an MTA-STS policy that cannot be fetched anew."""
 
     domain: str
     seen_at: datetime
     changed_at: datetime | None
     changes: tuple[Change, ...]
     expiring: tuple[tuple[str, datetime], ...]
+    policy_end: PolicyEnd | None
 
 
 def figure_calls(counts: DayCounts, sightings: Sightings) -> dict[str, Call]:
@@ -113,12 +115,13 @@ def figure_calls(counts: DayCounts, sightings: Sightings) -> dict[str, Call]:
             expiring = tuple(
                 (host.name, host.expires) for host in sightings.expiring(kept.latest) if host.expires
             )
-            if recent or expiring:
+            policy_end = sightings.policy_end(kept.latest)
+            if recent or expiring or policy_end is not None:
                 changes = kept.changes if recent else ()
                 found.append(
                     Drifted(
                         domain=domain, seen_at=kept.latest.at, changed_at=kept.changed_at if recent else None,
-                        changes=changes, expiring=expiring,
+                        changes=changes, expiring=expiring, policy_end=policy_end,
                     )
                 )  # fmt: skip
         return found

@@ -18,7 +18,7 @@ from gateway.model.capability import Capability
 from gateway.model.tls import TlsGrade
 from gateway.probe.cache import BoundedCache
 from gateway.probe.servers import proves
-from gateway.probe.sighting import Change, HostSighting, Sighting, differences, sighting
+from gateway.probe.sighting import Change, HostSighting, PolicyEnd, Sighting, differences, sighting
 from gateway.service.alerts.alarms import Alarms
 from gateway.store.contract import Store, StoreError
 
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """The last look at a domain; `changes` are those of the last look that differed, at `changed_at`.
 
-    `warned` are the certificates (SHA-256) of which it was told that they expire.
+    `warned` are the certificates (SHA-256) and policies (their end) of which it was told that they expire.
     """
 
     latest: Sighting
@@ -82,8 +82,17 @@ class Sightings:
         for host in expiring:
             self._warn(latest.domain, host)
         warned = tuple(host.certificate or "" for host in expiring)
+        end = self.policy_end(latest)
+        if end is not None and end.at.isoformat() not in kept.warned:
+            self._warn_of_policy(latest.domain, end)
+            warned += (end.at.isoformat(),)
         kept = replace(kept, warned=(*kept.warned, *warned)[-_MOST_CHANGES:])
-        if before is None or before != replace(kept, latest=before.latest) or self._is_old(before):
+        if (
+            before is None
+            or before != replace(kept, latest=before.latest)
+            or before.latest.policy_end != latest.policy_end
+            or self._is_old(before)
+        ):
             expires = latest.at + _KEPT
             await self._store.remember(_SIGHTING, latest.domain, msgspec.msgpack.encode(kept), expires)
 
@@ -101,6 +110,11 @@ class Sightings:
             and proves(host.grade)
             and host.grade not in {TlsGrade.DANE, TlsGrade.PIN}
         ]
+
+    def policy_end(self, seen: Sighting) -> PolicyEnd | None:
+        """When the domain's MTA-STS policy ends, where that is soon and nothing follows it."""
+        end = seen.policy_end
+        return end if end is not None and end.told_from <= self._now() else None
 
     async def of(self, domain: str) -> Kept | None:
         """What is remembered."""
@@ -123,3 +137,12 @@ class Sightings:
             )
             remedy = f"tell them: sealgate stats --drift --letter {domain}"
             self._alarms.alarm(AlarmKind.DRIFT, f"{domain} {host.name} expires", text, remedy)
+
+    def _warn_of_policy(self, domain: str, end: PolicyEnd) -> None:
+        if self._alarms is not None:
+            text = (
+                f"the MTA-STS policy of {domain} cannot be fetched anew ({end.why}) and ends at"
+                f" {end.at:%Y-%m-%d %H:%M} UTC; from then on its mail servers prove less"
+            )
+            remedy = f"tell them: sealgate stats --drift --letter {domain}"
+            self._alarms.alarm(AlarmKind.DRIFT, f"{domain} MTA-STS policy ends", text, remedy)

@@ -28,6 +28,11 @@ _PATTERN = re.compile(rf"(?:\*\.)?{_LABEL_OF_HOST}(?:\.{_LABEL_OF_HOST})*")
 _LONGEST_NAME = 253
 
 
+def policy_url(domain: str, port: int = 443) -> str:
+    """Where the policy of a domain (A-labels) is (section 3.3)."""
+    return f"https://{HOST_LABEL}.{domain}{'' if port == 443 else f':{port}'}{PATH}"
+
+
 class StsError(ValueError):
     """What is published is no policy. The text says why, and quotes nothing of it."""
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from gateway.config import load
+from gateway.model.sts import StsInForce, StsMode, StsPolicy
 from gateway.model.tls import TlsGrade
 from gateway.service.clock import now
 from gateway.service.day_counts import DayCounts
@@ -46,7 +48,15 @@ def busy(config: Path) -> Path:
         await counts.close()
         leaf = sign("mx", names=("mx.example.org",), days=(-1, 9))
         seen = capability([posture(TlsGrade.PKIX, session(leaf.der))], at=now())
-        await Sightings(store, None, timedelta(days=14), now).notice(seen)
+        policy = StsInForce(
+            id="1",
+            policy=StsPolicy(StsMode.ENFORCE, ("mx.example.org",), 8 * 86400),
+            text=b"",
+            fetched_at=now() - timedelta(days=5, hours=1),
+            expires_at=now() + timedelta(days=3, hours=-1),
+            stale="sts-webpki-invalid",
+        )
+        await Sightings(store, None, timedelta(days=14), now).notice(replace(seen, sts=policy))
         await store.close()
 
     asyncio.run(fill())
@@ -83,13 +93,18 @@ def test_looks_by_day_for_people_and_programs(run: Run, busy: Path) -> None:
     }
 
 
-def test_a_partner_is_told_of_its_certificate(run: Run, busy: Path) -> None:
+def test_a_partner_is_told_of_its_certificate_and_its_policy(run: Run, busy: Path) -> None:
     shown = run("stats", "--drift", "--config", busy)
     letter = run("stats", "--letter", "example.org", "--config", busy)
 
     assert "mx.example.org: its certificate expires on" in shown.out
     assert letter.out.startswith("To: postmaster@example.org\n")
     assert "in 8 days" in letter.out
+    assert "its MTA-STS policy cannot be fetched; the one we hold expires on" in " ".join(shown.out.split())
+    assert (
+        "https://mta-sts.example.org/.well-known/mta-sts.txt: its certificate does not prove that name"
+        in letter.out
+    )
     assert letter.out.endswith("postmaster@hospital.example\n")
     assert run("stats", "--letter", "example.net", "--config", busy).code == 2
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+from msgspec.structs import replace
+
 from gateway.model.alarm import AlarmKind
 from gateway.model.capability import Capability
+from gateway.model.sts import StsInForce, StsMode, StsPolicy
 from gateway.model.tls import Dane, TlsGrade
 from gateway.service.alerts.alarms import Alarms
 from gateway.service.sightings import Sightings
@@ -86,3 +90,54 @@ async def test_a_look_that_learned_nothing_and_a_store_that_is_away_change_nothi
 
     assert kept is not None
     assert (kept.latest.at, kept.changes) == (NOW, ())
+
+
+def kept_policy(hours_old: int, *, stale: bool, mode: StsMode = StsMode.ENFORCE) -> StsInForce:
+    """Of four days."""
+    fetched = NOW - hours_old * HOUR
+    return StsInForce(
+        id="1",
+        policy=StsPolicy(mode, ("mx.example.org",), 4 * 86400),
+        text=b"",
+        fetched_at=fetched,
+        expires_at=fetched + 96 * HOUR,
+        stale="sts-webpki-invalid" if stale else None,
+    )
+
+
+def under(policy: StsInForce, hours: int = 0) -> Capability:
+    return replace(shows(90, TlsGrade.MTA_STS, hours=hours), sts=policy)
+
+
+async def test_a_policy_that_ends_soon_and_cannot_be_fetched_is_told_once(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.sightings().notice(under(kept_policy(40, stale=True)))
+    assert desk.told() == []  # it has more than half of its life before it
+
+    for hours in (1, 2):
+        await desk.sightings().notice(under(kept_policy(50, stale=True), hours))
+    kept = await desk.sightings().of("example.org")
+
+    assert desk.told() == ["example.org MTA-STS policy ends"]
+    assert kept is not None
+    end = desk.sightings().policy_end(kept.latest)
+    assert end is not None
+    assert (end.at, end.why) == (NOW + 46 * HOUR, "sts-webpki-invalid")
+
+    await desk.sightings().notice(under(kept_policy(0, stale=False), 3))
+    kept = await desk.sightings().of("example.org")
+
+    assert kept is not None
+    assert desk.sightings().policy_end(kept.latest) is None
+
+
+@pytest.mark.parametrize(
+    "policy", [kept_policy(60, stale=False), kept_policy(60, stale=True, mode=StsMode.TESTING)]
+)
+async def test_a_policy_that_can_be_fetched_or_proves_nothing_is_not_told(
+    tmp_path: Path, policy: StsInForce
+) -> None:
+    desk = Desk(tmp_path)
+    await desk.sightings().notice(under(policy))
+
+    assert desk.told() == []
