@@ -94,6 +94,13 @@ def unlearned(domain: str, failure: ProbeFailure) -> SessionCount | None:
     return SessionCount(domain, PolicyApplied("sts", domain), Failure(failure.result))
 
 
+def outdated(domain: str, sts: StsInForce) -> SessionCount | None:
+    """A session that was judged by a policy that is kept, because it could not be fetched anew; None where it was."""
+    if sts.stale not in RESULTS or sts.policy.mode is StsMode.NONE:
+        return None
+    return SessionCount(domain, _sts(domain, sts), Failure(sts.stale))
+
+
 def written(count: SessionCount) -> str:
     """The name under which sessions that are alike are counted."""
     return msgspec.json.encode(count).decode()

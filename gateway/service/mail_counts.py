@@ -19,6 +19,7 @@ from gateway.model.envelope import Errand
 from gateway.model.facts import MessageFacts
 from gateway.model.progress import Progress, Work
 from gateway.service.day_counts import DayCounts
+from gateway.service.session_counts import SessionCounts
 from gateway.service.sightings import Sightings
 
 KIND = "mail"  # of counts
@@ -38,12 +39,18 @@ class MailCount(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CountingLedger:
-    """Passes on to the books, and counts what they have written down; notes what destinations showed."""
+    """Passes on to the books, and counts what they have written down; notes what destinations showed.
 
-    def __init__(self, books: Ledger, counts: DayCounts, sightings: Sightings) -> None:
+    That is noted once for each copy, when it was tried or will not be: a decision made at the door is not heard here.
+    """
+
+    def __init__(
+        self, books: Ledger, counts: DayCounts, sightings: Sightings, sessions: SessionCounts
+    ) -> None:
         self._books = books
         self._counts = counts
         self._sightings = sightings
+        self._sessions = sessions
 
     def sending(
         self, errand: Errand, facts: MessageFacts, capability: Capability, decision: Send
@@ -59,7 +66,8 @@ class CountingLedger:
         count = _of_decision(work.errand, decision)
         if count is not None:
             self._note(work.errand, count)
-        await self._sightings.notice(capability)
+        if not isinstance(decision, Send):
+            await self._learned(work.errand, capability)
         return written
 
     async def attempted(
@@ -71,7 +79,13 @@ class CountingLedger:
             if trouble is None:
                 errand = departure.work.errand
                 self._note(errand, _of_attempt(errand, attempt))
+            await self._learned(departure.work.errand, departure.capability)
         return troubles
+
+    async def _learned(self, errand: Errand, capability: Capability) -> None:
+        if errand.envelope.origin != "report":
+            self._sessions.kept_away(capability)
+        await self._sightings.notice(capability)
 
     def _note(self, errand: Errand, count: MailCount) -> None:
         if errand.envelope.origin == "relayed":

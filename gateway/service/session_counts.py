@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.deliver.courier import Told
-from gateway.deliver.tls_sessions import SessionCount, barred, failed, secured, unlearned, written
+from gateway.deliver.tls_sessions import (
+    SessionCount,
+    barred,
+    failed,
+    outdated,
+    secured,
+    unlearned,
+    written,
+)
 from gateway.model.capability import Capability
 from gateway.model.tls import TlsSession
 from gateway.service.day_counts import DayCounts
@@ -34,13 +42,16 @@ class SessionCounts:
         return told
 
     def kept_away(self, capability: Capability) -> None:
-        """A delivery that had to do without some host, or without the policy that the domain has."""
+        """A delivery that had to do without some host, or without the policy that the domain has, or only has one that
+        could not be fetched anew."""
         domain = capability.recipient.domain
         for host in capability.route.hosts if capability.route is not None else ():
             if host.barred is not None:
                 self._add(barred(domain, host, capability.sts))
         for failure in capability.unknown:
             self._add(unlearned(domain, failure))
+        if capability.sts is not None:
+            self._add(outdated(domain, capability.sts))
 
     def _add(self, count: SessionCount | None) -> None:
         if count is not None and not count.domain.startswith("["):

@@ -216,7 +216,8 @@ class Traffic:
         warming.add_done_callback(self._watch_ended)
         self._count()
         carrier = wiring.courier(config, connections, now, dkim.signer.sign)
-        ledger = CountingLedger(books, self._counts, self._sightings)
+        sessions = SessionCounts(self._counts)
+        ledger = CountingLedger(books, self._counts, self._sightings, sessions)
         return_path: ReturnPath = own_sender
         bounces = None
         if addresses is not None:
@@ -234,7 +235,7 @@ class Traffic:
                 carrier,
                 ledger,
                 now,
-                SessionCounts(self._counts),
+                sessions,
                 return_path,
             ),
             report=bounces.receive if bounces else None,

@@ -251,9 +251,7 @@ def stages(
         return await asyncio.to_thread(classify, content, envelope, needs=policies.conditions)
 
     async def probed(recipient: Address) -> Capability:
-        capability = await prober.probe(recipient, now())
-        sessions.kept_away(capability)
-        return capability
+        return await prober.probe(recipient, now())
 
     def composed(errand: Errand, capability: Capability) -> Decision:
         """What we write ourselves is not judged by the rules for mail."""

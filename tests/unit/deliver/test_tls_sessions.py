@@ -6,8 +6,18 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
-from gateway.deliver.tls_sessions import SessionCount, barred, failed, gathered, secured, unlearned, written
+from gateway.deliver.tls_sessions import (
+    SessionCount,
+    barred,
+    failed,
+    gathered,
+    outdated,
+    secured,
+    unlearned,
+    written,
+)
 from gateway.model.capability import MxHost, ProbeFailure
 from gateway.model.problem import Problem
 from gateway.model.sts import StsInForce, StsMode, StsPolicy
@@ -96,6 +106,17 @@ def test_a_policy_that_could_not_be_had() -> None:
 
     assert count == SessionCount("example.org", PolicyApplied("sts", "example.org"), Failure(word))
     assert unlearned("example.org", silent) is None
+
+
+def test_a_policy_that_is_kept_because_it_could_not_be_fetched_anew() -> None:
+    kept = replace(in_force(StsMode.ENFORCE, "*.example.org"), stale="sts-webpki-invalid")
+    count = outdated("example.org", kept)
+
+    assert count is not None
+    assert (count.policy.kind, count.policy.mx_hosts) == ("sts", ("*.example.org",))
+    assert count.failure == Failure("sts-webpki-invalid")
+    assert outdated("example.org", replace(kept, stale=None)) is None
+    assert outdated("example.org", replace(in_force(StsMode.NONE), stale="sts-webpki-invalid")) is None
 
 
 def test_a_host_that_could_not_be_asked() -> None:
