@@ -24,6 +24,7 @@ from gateway.audit.leaves import (
     Suspended,
 )
 from gateway.audit.shapes import TlsSeen
+from gateway.wire.age import before
 
 _Shape = TypeVar("_Shape", Why, Peer)
 
@@ -107,6 +108,7 @@ def _decided(frame: RawFrame, body: Decided, values: Mapping[str, str]) -> str:
     why = _read(values.get("why"), Why)
     if why is not None and why.problem is not None:
         parts.append(why.problem.private or why.problem.public)
+    parts.append(f"looked at {before(body.capability.observed_at, frame.at)}")
     return _safe("; ".join(parts))
 
 

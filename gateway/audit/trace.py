@@ -13,13 +13,14 @@ from pathlib import Path
 import msgspec
 
 from gateway.audit.folder import published, read_record, records_with, shards
-from gateway.audit.leaves import Received
+from gateway.audit.leaves import Decided, Received
 from gateway.audit.opened import shown
 from gateway.audit.tell import tell
 from gateway.audit.vault import SealedValue, VaultOpener
 from gateway.model.address import Address
 from gateway.model.audit import Leaf, SealedValues
 from gateway.model.envelope import Envelope
+from gateway.wire.age import age_seconds
 from gateway.wire.evidence_view import EvidenceView, evidence_view
 
 Opened = Mapping[str, tuple[SealedValue, ...]]  # leaf id -> its values
@@ -30,7 +31,7 @@ class StoryEvent:
     """One thing that happened. `index` is None where the record is durable and not under a signed head yet.
 
     `words` says it in one sentence; `body` and `values` are the record's own parts for programs. `evidence` is what the
-    servers behind it showed, where the vault was opened.
+    servers behind it showed, where the vault was opened. `age_seconds`: how old the look was on which a decision rests.
     """
 
     at: datetime
@@ -44,6 +45,7 @@ class StoryEvent:
     body: dict[str, object]
     values: dict[str, str]
     evidence: tuple[EvidenceView, ...]
+    age_seconds: int | None = None
 
 
 def story(
@@ -150,6 +152,7 @@ def _add(
         body=msgspec.json.decode(frame.body, type=dict[str, object]),
         values=values,
         evidence=tuple(evidence_view(one.evidence, one.host, one.address, frame.at) for one in servers),
+        age_seconds=age_seconds(body.capability.observed_at, frame.at) if isinstance(body, Decided) else None,
     )
 
 

@@ -30,7 +30,7 @@ def show_evidence(seen: EvidenceView) -> None:
     line(seen.address or "?", f"{plain(seen.host or '?')}: {graded(seen.grade)}")
     for record in seen.tlsa:
         line("DANE", f"demands TLSA {short(record)}")
-    show_server(seen)
+    show_server(seen, then=True)
     if seen.result is not None:
         line("fell short", seen.result)
     if seen.mta_sts is not None:
@@ -39,11 +39,11 @@ def show_evidence(seen: EvidenceView) -> None:
         line("DNS", f"[red]DNSSEC is {seen.dnssec}[/red]")
 
 
-def show_server(seen: ServerView) -> None:
-    """Its TLS, its certificate, and who vouches for it."""
+def show_server(seen: ServerView, *, then: bool = False) -> None:
+    """Its TLS, its certificate, and who vouches for it. `then`: as it was at the moment of a record, not now."""
     if seen.tls is not None:
         line("TLS", plain(_tls(seen.tls)))
-        for text in _certificate(seen.tls):
+        for text in _certificate(seen.tls, then=then):
             line("certificate", text)
     for voucher in seen.vouched_for:
         line("vouched for by", f"{voucher.by}: {plain(short(voucher.what))}")
@@ -65,7 +65,7 @@ def _tls(tls: TlsView) -> str:
     return ", ".join(filter(None, (tls.version, tls.cipher, tls.group, second)))
 
 
-def _certificate(tls: TlsView) -> Iterator[str]:
+def _certificate(tls: TlsView, *, then: bool) -> Iterator[str]:
     if not tls.chain:
         return
     own = tls.chain[0]
@@ -79,14 +79,15 @@ def _certificate(tls: TlsView) -> Iterator[str]:
     if tls.revocation is not None:
         yield f"revocation: {tls.revocation}"
     issuer = "itself (self-signed)" if own.self_issued else plain(own.issuer or "?")
-    yield f"issued by {issuer}, {_expiry(own.days_left, moment(own.not_after)[:10])}"
+    yield f"issued by {issuer}, {_expiry(own.days_left, moment(own.not_after)[:10], then=then)}"
 
 
-def _expiry(days: int, day: str) -> str:
+def _expiry(days: int, day: str, *, then: bool) -> str:
     if days < 0:
-        return f"[red]expired {-days} days ago[/red] ({day})"
+        return f"[red]expired {-days} days {'before' if then else 'ago'}[/red] ({day})"
     style = "yellow" if days < 30 else "default"
-    return f"[{style}]expires in {days} days[/{style}] ({day})"
+    words = f"had {days} days left" if then else f"expires in {days} days"
+    return f"[{style}]{words}[/{style}] ({day})"
 
 
 def short(text: str) -> str:

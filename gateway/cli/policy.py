@@ -106,10 +106,10 @@ def explain(
     question = Question(
         message=message, sender=sender, recipient=to, capability=capability, connector=connector
     )
-    _, data, lines = answer(load_config(config), question)
+    made = answer(load_config(config), question)
     if json:
-        print_json(data)
-    for line in lines if not json else ():
+        print_json(made.data)
+    for line in made.lines if not json else ():
         out.print(line, markup=False, soft_wrap=True)
 
 

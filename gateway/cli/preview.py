@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from gateway.service.control import SOCKET
 from gateway.service.policies import PolicyInForce
 from gateway.service.recollections import RemoteMemory
 from gateway.wire.address import AddressError, parse_address
+from gateway.wire.age import age_seconds, before
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,14 +41,32 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     connector: str
 
 
-def answer(config: Config, question: Question) -> tuple[Decision, dict[str, Any], tuple[str, ...]]:
-    """The decision, as data and as lines."""
+class Answer(msgspec.Struct, frozen=True):
+    """A decision, when it was made, and when the recipient was looked at on whom it rests."""
+
+    decision: Decision
+    at: datetime
+    looked_at: datetime
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**explain_data(self.decision), "age_seconds": age_seconds(self.looked_at, self.at)}
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """For a terminal, without colour."""
+        return (*explain_lines(self.decision), f"looked at  {before(self.looked_at, self.at)}")
+
+
+def answer(config: Config, question: Question) -> Answer:
+    """What would become of one copy."""
     content = read_letter(question.message)
     recipient = _address(question.recipient)
     known = _capability(question.capability) if question.capability else None
     sender = _address(question.sender) if question.sender else None
-    [decision] = decisions(config, content, sender, [recipient], question.connector, known)
-    return decision, explain_data(decision), explain_lines(decision)
+    [made] = decisions(config, content, sender, [recipient], question.connector, known)
+    return made
 
 
 def preview_message(config: Config, content: bytes, sender: str, to: Sequence[str], *, json: bool) -> None:
@@ -56,14 +76,14 @@ def preview_message(config: Config, content: bytes, sender: str, to: Sequence[st
     if json:
         print_json(
             [
-                {"recipient": str(one), **explain_data(decision)}
-                for one, decision in zip(recipients, made, strict=True)
+                {"recipient": str(recipient), **one.data}
+                for recipient, one in zip(recipients, made, strict=True)
             ]
         )
         return
-    for recipient, decision in zip(recipients, made, strict=True):
-        out.print(f"[bold]{plain(str(recipient))}[/bold]: {plain(headline(decision))}")
-        for line in explain_lines(decision):
+    for recipient, one in zip(recipients, made, strict=True):
+        out.print(f"[bold]{plain(str(recipient))}[/bold]: {plain(headline(one.decision))}")
+        for line in one.lines:
             out.print(f"  {line}", markup=False, soft_wrap=True)
 
 
@@ -74,7 +94,7 @@ def decisions(
     recipients: Sequence[Address],
     connector: str,
     known: Capability | None,
-) -> list[Decision]:
+) -> list[Answer]:
     """Classify, probe what is not known, and decide for each recipient, as the gateway would at this moment."""
     try:
         policies = PolicyInForce(config.policy)
@@ -90,7 +110,11 @@ def decisions(
         capabilities = [msgspec.structs.replace(known, recipient=one) for one in recipients]
     else:
         capabilities = asyncio.run(_probe(config, policies, recipients))
-    return [decide(facts, capability, policy, now()) for capability in capabilities]
+    at = now()
+    return [
+        Answer(decide(facts, capability, policy, at), at, capability.observed_at)
+        for capability in capabilities
+    ]
 
 
 async def _probe(config: Config, policies: PolicyInForce, recipients: Sequence[Address]) -> list[Capability]:

@@ -130,7 +130,10 @@ def test_explain_gives_the_whole_trace_from_files_alone(run: Run, config: Path, 
 
     assert told.code == 0
     assert "authenticated" in told.out
+    assert "looked at  " in told.out
+    assert "days before" in told.out
     assert json.loads(data.out)["decision"] in ("hold", "send", "reject", "defer")
+    assert json.loads(data.out)["age_seconds"] > 86_400
 
 
 def test_a_detector_that_this_build_lacks_keeps_the_policy_out_of_force(

@@ -123,6 +123,7 @@ async def test_a_wrong_certificate_is_on_record_though_nothing_was_ever_sent(
     told = await _command(world, "trace", recipient, "--json")
     assert f"sha256 {sha256(chain[0]).hexdigest()[:16]}" in page
     assert result in page
+    assert " days left (" in page  # at that time
     ((again,),) = [
         [event["evidence"] for event in story["events"] if event["type"] == "decision.made"]
         for story in json.loads(told)

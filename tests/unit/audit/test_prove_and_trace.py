@@ -109,6 +109,8 @@ async def test_a_story_without_the_vault_names_nobody(tmp_path: Path) -> None:
     told = "\n".join(event.words for event in events)
     assert "someone at hospital.example" in told
     assert "recipient 1: decided to send by tls (pkix); required encrypted, authenticated" in told
+    assert "; looked at 2 seconds before" in told
+    assert [event.age_seconds for event in events] == [None, 2, None, None]
     assert (
         "the next server took it; connection pkix over TLSv1.3 TLS_AES_256_GCM_SHA384; it said 250 2.0.0"
         in told
