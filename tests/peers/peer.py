@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from pathlib import Path
 from tests.peers import stored
 from tests.peers.packages import PeerUnavailable
 from tests.peers.watch import Watch
+
+_GRACE = 10.0  # seconds to end by SIGTERM, and again by SIGKILL
 
 # Users that exist for the peers only, by way of nss_wrapper; nothing is written to the system's own files.
 MAIL_OWNER, POSTDROP, KEEPER = 64901, 64902, 64903
@@ -91,6 +94,36 @@ def environment(root: Path, home: Path, *libraries: str) -> dict[str, str]:
     }
 
 
+def _end_session(leader: int) -> None:
+    """Kills what is left of a session, and waits until it is gone.
+
+    By session, not by process group: Exim gives each delivery a group of its own.
+    """
+    deadline = time.monotonic() + _GRACE
+    while left := _living(leader):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"a stopped peer left processes that SIGKILL did not end: {left}")
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it has ended since
+        time.sleep(0.01)
+
+
+def _living(session: int) -> list[int]:
+    """The processes of a session that still run (proc(5), `stat`: state, ppid, pgrp, session after the name)."""
+    living: list[int] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, _, its_session, *_ = (folder / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended since
+        if int(its_session) == session and state not in {"Z", "X"}:
+            living.append(int(folder.name))
+    return living
+
+
 class Peer:
     """A mail server that listens on `host` and `port`."""
 
@@ -142,21 +175,21 @@ class Peer:
         self.wait(self._takes_connections, f"a greeting on {self.host}:{self.port}")
 
     def stop(self) -> None:
-        """Ends it and what it has started, and nothing else."""
+        """Ends it and what it has started, and nothing else; when this returns, none of it lives.
+
+        Raises AssertionError where something lives on after SIGKILL.
+        """
         self._watch.close()
         process = self._process
         if process is None:
             return
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(_GRACE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        _end_session(process.pid)
 
     def _has_ended(self) -> bool:
         return self._process is not None and self._process.poll() is not None
