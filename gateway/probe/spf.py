@@ -15,6 +15,7 @@ from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.TXT import TXT
 
 from gateway.probe.dns import Found, Lookup, NoData, NoName
+from gateway.wire.spf import is_text, read_network
 
 Verdict = Literal["pass", "fail", "softfail", "neutral", "none", "permerror", "temperror", "unsure"]
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -22,6 +23,7 @@ _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _QUALIFIERS: dict[str, Verdict] = {"+": "pass", "-": "fail", "~": "softfail", "?": "neutral"}
 _LOOKUPS = 10
 _VOID = 2
+_LONGEST_NAME = 253  # characters, RFC 1035 section 2.3.4
 
 
 class SpfAnswer(msgspec.Struct, frozen=True):
@@ -62,6 +64,8 @@ class _Evaluation:
             raise _Ended(
                 SpfAnswer("permerror", f"{domain} has {len(records)} SPF records, which count as none")
             )
+        if not is_text(records[0]):
+            raise _Ended(SpfAnswer("permerror", f"the SPF record of {domain} has more than plain ASCII"))
         redirect = ""
         for term in records[0].split()[1:]:
             if term.lower().startswith("redirect="):
@@ -71,7 +75,7 @@ class _Evaluation:
                 continue  # another modifier (`exp`): it decides nothing
             qualifier = term[0] if term[0] in _QUALIFIERS else "+"
             if await self._matches(domain, term.removeprefix(qualifier)):
-                return SpfAnswer(_QUALIFIERS[qualifier], f"`{term}` in the SPF record of {domain}")
+                return SpfAnswer(_QUALIFIERS[qualifier], f"`{term[:60]}` in the SPF record of {domain}")
         if redirect:
             self._count(domain)
             answer = await self.of(self._target(redirect, domain))
@@ -83,10 +87,10 @@ class _Evaluation:
         name, slash, prefixes = (value if ":" in term else kind).partition("/")
         kind = kind.partition("/")[0].lower()
         match kind:
-            case "all":
+            case "all" if term.lower() == "all":
                 return True
             case "ip4" | "ip6":
-                return self._inside(value, domain)
+                return self._inside(kind, value, domain)
             case "include":
                 self._count(domain)
                 answer = _missing(await self.of(self._target(value, domain)), value)
@@ -103,14 +107,14 @@ class _Evaluation:
                     SpfAnswer("permerror", f"`{term[:60]}` in the SPF record of {domain} is not a term")
                 )
 
-    def _inside(self, value: str, domain: str) -> bool:
+    def _inside(self, kind: str, value: str, domain: str) -> bool:
         try:
-            network = ipaddress.ip_network(value, strict=False)
+            network = read_network(kind, value)
         except ValueError:
             raise _Ended(
                 SpfAnswer("permerror", f"`{value[:60]}` in the SPF record of {domain} is no network")
             ) from None
-        return self._address.version == network.version and self._address in network
+        return self._address in network
 
     async def _resolves(self, kind: str, target: str, prefixes: str, domain: str) -> bool:
         self._count(domain)
@@ -122,10 +126,12 @@ class _Evaluation:
         four, _, six = f"/{prefixes}".partition("//")  # a/24//64: one length for each family
         four = four.removeprefix("/")
         length = (four or "32") if self._address.version == 4 else (six or "128")
-        wanted = dns.rdatatype.A if self._address.version == 4 else dns.rdatatype.AAAA
+        family, wanted = (
+            ("ip4", dns.rdatatype.A) if self._address.version == 4 else ("ip6", dns.rdatatype.AAAA)
+        )
         for host in hosts:
             answer = await self._lookup.ask(host, wanted)
-            if any(self._inside(f"{one}/{length}", domain) for one in self._found(answer, host)):
+            if any(self._inside(family, f"{one}/{length}", domain) for one in self._found(answer, host)):
                 return True
         return False
 
@@ -153,7 +159,10 @@ class _Evaluation:
     def _target(self, value: str, domain: str) -> str:
         if "%" in value:
             raise _Ended(SpfAnswer("unsure", f"a macro in the SPF record of {domain} depends on the message"))
-        return value.rstrip(".").lower()
+        name = value.rstrip(".").lower()
+        if not 0 < len(name) <= _LONGEST_NAME:
+            raise _Ended(SpfAnswer("permerror", f"`{value[:60]}` in the SPF record of {domain} is no domain"))
+        return name
 
     def _count(self, domain: str) -> None:
         self._asked += 1

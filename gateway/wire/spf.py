@@ -22,8 +22,27 @@ class SpfNetworks(msgspec.Struct, frozen=True):
     includes: tuple[str, ...]
 
 
+def is_text(record: str) -> bool:
+    """Whether a record has only the characters that one may have (section 12: visible ASCII and blanks)."""
+    return record.isascii() and record.isprintable()
+
+
+def read_network(kind: str, value: str) -> Network:
+    """The value of `ip4` or `ip6`; octets after the prefix do not count (section 5.6). Raises ValueError."""
+    _, slash, length = value.partition("/")
+    if slash and not (length.isascii() and length.isdigit()):
+        raise ValueError("no prefix length")  # `ipaddress` takes netmasks, too
+    if kind == "ip4":
+        return ipaddress.IPv4Network(value, strict=False)
+    if "%" in value:
+        raise ValueError("an address with a zone is one machine's own")
+    return ipaddress.IPv6Network(value, strict=False)
+
+
 def read_spf(text: str) -> SpfNetworks | None:
     """None for a text that is no SPF record, or that has a network which is none."""
+    if not is_text(text):
+        return None
     words = text.lower().split(" ")
     if words[0] != _BEGINNING:
         return None
@@ -38,7 +57,7 @@ def read_spf(text: str) -> SpfNetworks | None:
             includes.append(value)
         elif colon and kind in {"ip4", "ip6"}:
             try:
-                networks.append(ipaddress.ip_network(value))
+                networks.append(read_network(kind, value))
             except ValueError:
                 return None
     return SpfNetworks(tuple(networks), tuple(name for name in includes if "%" not in name))

@@ -57,6 +57,14 @@ def test_a_record_is_read_as_far_as_it_lists_networks() -> None:
     assert list(map(str, found.networks)) == ["192.0.2.0/24", "2001:db8::/32"]
     assert found.includes == ("a.example", "b.example")
     assert read_spf("v=spf1 ip4:192.0.2.0/33 -all") is None
+    for network in (
+        "ip4:2001:db8::/32",
+        "ip6:192.0.2.1",
+        "ip4:192.0.2.0/255.255.255.0",
+        "ip6:2001:db8::%x/32",
+    ):
+        assert read_spf(f"v=spf1 {network} -all") is None
+    assert read_spf("v=spf1 include:\x1b.example -all") is None
     assert read_spf("v=spf10 ip4:192.0.2.0/24") is None
 
 

@@ -117,6 +117,15 @@ def test_a_forged_response_is_no_word(ca: RevokingAuthority, leaf: Signed) -> No
     assert by_ocsp(ca, leaf, ca.response(leaf, by=OTHER_ISSUER)).status is Status.UNKNOWN
 
 
+@pytest.mark.parametrize("ends", [None, dt.datetime.max.replace(tzinfo=dt.UTC, microsecond=0)])
+def test_an_answer_from_the_last_day_of_all_is_not_current(
+    ca: RevokingAuthority, leaf: Signed, ends: dt.datetime | None
+) -> None:
+    last = dt.datetime.max.replace(tzinfo=dt.UTC, microsecond=0)
+    found = by_ocsp(ca, leaf, ca.response(leaf, begins=last, ends=ends))
+    assert (found.status, found.why) == (Status.UNKNOWN, "the response is not current")
+
+
 def test_a_response_about_another_certificate_says_nothing(ca: RevokingAuthority, leaf: Signed) -> None:
     other = ca.issue()
     assert by_ocsp(ca, leaf, ca.response(other)).status is Status.UNKNOWN
