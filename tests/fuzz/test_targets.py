@@ -21,6 +21,7 @@ REGRESSIONS: tuple[tuple[str, bytes], ...] = (
     ),
     ("row", bytes.fromhex("0181a57374617465a671ef68756564")),  # a text in a row that is no UTF-8
     ("pattern", bytes.fromhex("0022224078")),  # an empty quoted local part
+    ("spf", bytes.fromhex("01001d763d7370663120616c6c3a323030")),  # `all` with a value, which it has none
 )
 
 _TRIES = 60
