@@ -57,6 +57,8 @@ ca_file = "{ca}"
 [mta_sts]
 port = {web}
 timeout = "10s"
+[limits]
+process_memory = "16GiB"                  # the lab's own servers live in this process, and asyncio keeps their sessions
 [delivery]
 port = {smtp}
 allow_networks = ["127.54.0.0/16"]
