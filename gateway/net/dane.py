@@ -22,6 +22,7 @@ _MOST_TRIES = 8  # at validating one chain
 # What reading the names of a stranger's certificate may raise; OpenSSL lets all of them through the handshake.
 _UNREADABLE = (
     InternalError,
+    KeyError,  # a TLS feature (RFC 7633) that the library has no name for
     x509.DuplicateExtension,
     x509.ExtensionNotFound,
     x509.InvalidVersion,

@@ -23,6 +23,7 @@ _LONG_FORM = 0x80
 # What reading a stranger's certificate may raise.
 _UNREADABLE = (
     InternalError,
+    KeyError,  # a TLS feature (RFC 7633) that the library has no name for
     TypeError,
     UnsupportedAlgorithm,
     ValueError,

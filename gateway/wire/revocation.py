@@ -29,6 +29,7 @@ _MOST_RESPONSES = 64
 
 # What parsing or checking a stranger's octets may raise.
 _UNREADABLE = (
+    KeyError,  # a TLS feature (RFC 7633) that the library has no name for
     ValueError,
     TypeError,
     UnsupportedAlgorithm,

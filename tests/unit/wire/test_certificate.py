@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.net.dane import dns_names
 from gateway.wire.certificate import apart, first_to_expire, read_certificate
-from tests.fakes.pki import sign
+from gateway.wire.revocation import subject
+from tests.fakes.pki import ODD_FEATURE, sign
 
 DAY = dt.timedelta(days=1)
 
@@ -29,6 +31,17 @@ def test_a_certificate_tells_who_it_is_for_who_signed_it_and_until_when() -> Non
     assert facts.spki_sha256 == sha256(leaf.spki).hexdigest()
     assert facts.remaining(facts.not_after - 12 * DAY) == 12
     assert facts.remaining(facts.not_after + DAY) == -1
+
+
+def test_a_feature_that_nobody_has_named_ends_no_connection() -> None:
+    ca = sign("An authority", ca=True)
+    leaf = sign("mx", ca, names=("mx.example.org",), more=[ODD_FEATURE])
+    facts = read_certificate(leaf.der)
+
+    assert facts is not None
+    assert (facts.subject, facts.names) == ("CN=mx", ())
+    assert dns_names(leaf.der) == []
+    assert subject([leaf.der, ca.der]) is None
 
 
 def test_the_end_of_a_chain_is_that_of_the_first_to_end() -> None:
