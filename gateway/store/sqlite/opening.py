@@ -22,12 +22,13 @@ from gateway.store.sqlite.database import in_words, is_flush_error, open_reader,
 from gateway.store.sqlite.leasing import FREE_EVERYTHING
 from gateway.store.sqlite.memory import Memory
 from gateway.store.sqlite.reads import Connections
-from gateway.store.sqlite.recovery import copy_if_marked, leave_mark
+from gateway.store.sqlite.recovery import copy_if_marked, leave_mark, write_log_anew
 from gateway.store.sqlite.rows import extents_of, rows_of
 from gateway.store.sqlite.store import SqliteStore
 from gateway.store.sqlite.writer import Database
 
 DATABASE = "queue.sqlite"
+LOG = f"{DATABASE}-wal"  # SQLite's name for it
 SEGMENTS = "segments"
 LOCK = "lock"
 
@@ -117,6 +118,8 @@ def _open_locked(
     path, segments = folder / DATABASE, folder / SEGMENTS
     _make_places(files, folder, path, segments)
     copied = copy_if_marked(files, folder, (folder, segments))
+    if not copied:
+        write_log_anew(files, folder / LOG)
     connection = open_writer(path, thorough=copied, vfs=vfs)
     connections = Connections(lambda: open_reader(path, vfs))
     try:

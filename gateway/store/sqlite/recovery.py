@@ -1,9 +1,12 @@
-"""After a failed flush: the mark it leaves, and copying the store to new files before it is trusted again.
+"""After a failed flush: the mark it leaves, and writing the store anew before it is trusted again.
 
 When a flush fails the kernel may hold pages that it calls clean and that never reached the disk. They can be read,
 but a later flush of the same file would not write them. So every file is copied, the copy is flushed, and takes the
 file's name. Old and new hold the same octets: a crash on the way leaves a mixture that is the same store, and the
 mark, so that the next start begins again.
+
+Where not even the mark could be written, only the database's log can hold what is readable and not on disk: segments
+and the database are named or trusted after their flush alone. So each start writes the log over itself.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ _PIECE = 1024 * 1024
 
 
 def leave_mark(files: Files, folder: Path, what: str) -> None:
-    """Best effort: where not even this can be written, the start after a power cut sees only what reached the disk."""
+    """Best effort: see `write_log_anew`."""
     try:
         handle = files.create(folder / MARK)
         try:
@@ -55,6 +58,23 @@ def copy_if_marked(files: Files, folder: Path, parts: tuple[Path, ...]) -> bool:
             "check the disk, make room for the largest file, then start again",
         ) from error
     return True
+
+
+def write_log_anew(files: Files, log: Path) -> None:
+    """Write the octets that the database's log has over themselves, so that the flush at opening covers all of them.
+
+    A crash on the way changes nothing. The log is empty after a stop in order, else it has some 32 MiB at most.
+    """
+    if not log.exists():
+        return
+    handle = files.open(log)
+    try:
+        offset = 0
+        while piece := files.read_at(handle, _PIECE, offset):
+            files.write_at(handle, [piece], offset)
+            offset += len(piece)
+    finally:
+        files.close(handle)
 
 
 def _copy(files: Files, path: Path) -> None:
