@@ -15,6 +15,7 @@ from cryptography import x509
 from OpenSSL import SSL, crypto
 
 from gateway.model.tls import TlsSession
+from gateway.wire.certificate import UNREADABLE
 
 # NIST SP 800-52r2: TLS 1.2 with forward secrecy and AEAD; TLS 1.3 suites are all fit.
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -184,5 +185,5 @@ def _vouched_names(
         crypto.X509StoreContext(store, leaf, chain or []).verify_certificate()
         names = leaf.to_cryptography().extensions.get_extension_for_class(x509.SubjectAlternativeName)
         return tuple(name.lower() for name in names.value.get_values_for_type(x509.DNSName))
-    except (crypto.X509StoreContextError, crypto.Error, x509.ExtensionNotFound, ValueError):
+    except (crypto.X509StoreContextError, crypto.Error, x509.ExtensionNotFound, *UNREADABLE):
         return ()

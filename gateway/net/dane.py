@@ -9,27 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryptography import x509
-from cryptography.exceptions import InternalError
 from OpenSSL import crypto
 
 from gateway.model.tls import Dane, DaneProof
 from gateway.wire import tlsa
+from gateway.wire.certificate import UNREADABLE
 from gateway.wire.tls_name import match_name
 
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _MOST_TRIES = 8  # at validating one chain
-
-# What reading the names of a stranger's certificate may raise; OpenSSL lets all of them through the handshake.
-_UNREADABLE = (
-    InternalError,
-    KeyError,  # a TLS feature (RFC 7633) that the library has no name for
-    x509.DuplicateExtension,
-    x509.ExtensionNotFound,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-    TypeError,
-    ValueError,
-)
 
 NO_MATCH = "tlsa-invalid"  # RFC 8460 section 4.3.2.1: no record of the RRset was found to be valid
 
@@ -60,7 +48,7 @@ def dns_names(certificate: bytes) -> list[str]:
         extensions = x509.load_der_x509_certificate(certificate).extensions
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         return names.get_values_for_type(x509.DNSName)
-    except _UNREADABLE:
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return []
 
 

@@ -20,8 +20,8 @@ _LONGEST = 200  # characters of one name
 _SEQUENCE = 0x30
 _LONG_FORM = 0x80
 
-# What reading a stranger's certificate may raise.
-_UNREADABLE = (
+# What reading or checking a stranger's certificate may raise; OpenSSL lets all of them through a handshake.
+UNREADABLE = (
     InternalError,
     KeyError,  # a TLS feature (RFC 7633) that the library has no name for
     TypeError,
@@ -71,7 +71,7 @@ def read_certificate(der: bytes) -> CertificateFacts | None:
             sha256=sha256(der).hexdigest(),
             spki_sha256=sha256(spki).hexdigest(),
         )
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -108,7 +108,7 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         found = names.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, *_UNREADABLE):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return ()
     return tuple(map(_shortened, found[:_MOST_NAMES]))
 

@@ -13,12 +13,14 @@ from enum import StrEnum
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+
+from gateway.wire.certificate import UNREADABLE
 
 SKEW = timedelta(minutes=5)  # between our clock and theirs
 FRESH = timedelta(days=1)  # how long an answer counts that names no end, and the longest that any is kept
@@ -26,18 +28,6 @@ SHORT_LIVED = timedelta(days=7)  # CA/Browser Forum: such certificates need no r
 _NO_REV_AVAIL = x509.ObjectIdentifier("2.5.29.56")  # RFC 9608
 _WEAK_DIGESTS = (hashes.MD5, hashes.SHA1)
 _MOST_RESPONSES = 64
-
-# What parsing or checking a stranger's octets may raise.
-_UNREADABLE = (
-    KeyError,  # a TLS feature (RFC 7633) that the library has no name for
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    InternalError,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
 
 
 class Status(StrEnum):
@@ -79,7 +69,7 @@ def subject(chain: Sequence[bytes]) -> Subject | None:
         leaf, *others = map(x509.load_der_x509_certificate, chain)
         issuer = next((each for each in others if _issued(leaf, each)), None)
         return None if issuer is None else _read(leaf, issuer)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -138,7 +128,7 @@ def judge_ocsp(octets: bytes, about: Subject, now: datetime) -> Standing:
         for _, single in zip(range(_MOST_RESPONSES), response.responses, strict=False):
             if _is_about(single, about):
                 return _by_single(single, now)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return _unknown(f"the response cannot be read: {type(error).__name__}")
     return _unknown("the response is about another certificate")
 
@@ -223,7 +213,7 @@ def judge_crl(octets: bytes, about: Subject, now: datetime) -> Standing:
         if (why := _incomplete(revoked_list, about)) is not None:
             return _unknown(why)
         entry = revoked_list.get_revoked_certificate_by_serial_number(about.certificate.serial_number)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return _unknown(f"the list cannot be read: {type(error).__name__}")
     return Standing(Status.GOOD if entry is None else Status.REVOKED, until)
 
@@ -271,7 +261,7 @@ def _current(begins: datetime, ends: datetime | None, now: datetime) -> datetime
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, *_UNREADABLE):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 

@@ -12,9 +12,11 @@ from hashlib import sha256, sha512
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+
+from gateway.wire.certificate import UNREADABLE
 
 DANE_TA = 2
 DANE_EE = 3
@@ -23,9 +25,6 @@ _WHOLE, _SHA256, _SHA512 = 0, 1, 2  # matching types
 _DIGESTS = {_SHA256: sha256, _SHA512: sha512}
 _SHORT = 22  # characters of a record that are shown where there is little room
 _SIZES = {_SHA256: 32, _SHA512: 64}  # octets
-
-# What parsing or checking a stranger's certificate may raise.
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, InternalError, x509.InvalidVersion)
 
 
 class Tlsa(msgspec.Struct, frozen=True):
@@ -94,7 +93,7 @@ def _is_der(record: Tlsa) -> bool:
             x509.load_der_x509_certificate(record.data)
         else:
             load_der_public_key(record.data)
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
     return True
 
@@ -151,7 +150,7 @@ def public_key(der: bytes) -> bytes | None:
     try:
         key = x509.load_der_x509_certificate(der).public_key()
         return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -169,6 +168,6 @@ def _is_signed_by(der: bytes, spki: bytes) -> bool:
             key.verify(signed, octets)
         else:
             return False
-    except (InvalidSignature, *_UNREADABLE):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True

@@ -21,6 +21,7 @@ from gateway.service.clock import now
 from gateway.service.control import SOCKET, ControlRefused, ask
 from gateway.service.doctor.check import Check, State
 from gateway.service.sealing import SIGN, SealerWatch
+from gateway.wire.certificate import UNREADABLE
 
 AREA = "gateway"
 _PATIENCE = 15.0
@@ -96,7 +97,7 @@ def _faults(leaf: x509.Certificate, hostname: str, at: datetime, soon: timedelta
 def _names(leaf: x509.Certificate) -> list[str]:
     try:
         extension = leaf.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return []
     assert isinstance(extension, x509.SubjectAlternativeName)
     return [name.lower() for name in extension.get_values_for_type(x509.DNSName)]

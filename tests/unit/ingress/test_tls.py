@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from OpenSSL import SSL
+import pytest
+from cryptography import x509
+from OpenSSL import SSL, crypto
 
-from gateway.ingress.tls import ServerTls, TlsEngine
+from gateway.ingress.tls import ServerTls, TlsEngine, _vouched_names
 from tests.fakes.ingress_world import Certificates
+from tests.fakes.pki import ODD_FEATURE, sign
 
 
 def shaken(folder: Path) -> tuple[TlsEngine, SSL.Connection]:
@@ -59,3 +63,17 @@ def test_a_long_answer_goes_out_whole(tmp_path: Path) -> None:
         heard += client.recv(1 << 16)
     assert heard == b"y" * 200_000
     assert server.outgoing() == b""
+
+
+@pytest.mark.parametrize(("more", "names"), [((), ("mail.example.org",)), ((ODD_FEATURE,), ())])
+def test_a_certificate_that_cannot_be_read_names_nobody_though_it_is_vouched_for(
+    more: Sequence[x509.ExtensionType], names: tuple[str, ...]
+) -> None:
+    authority = sign("authority", ca=True)
+    own = sign("mail", authority, names=("Mail.example.org",), more=more)
+    roots = SSL.Context(SSL.TLS_METHOD)
+    store = roots.get_cert_store()
+    assert store is not None
+    store.add_cert(crypto.X509.from_cryptography(authority.certificate))
+
+    assert _vouched_names(crypto.X509.from_cryptography(own.certificate), [], roots) == names
