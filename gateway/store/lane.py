@@ -2,7 +2,6 @@
 
 The event loop gathers, hands a whole batch over once the last one is answered, and gets all its answers in one call:
 two changes of thread a batch, however many share it. They are what costs, because each waits for the interpreter lock.
-A job for whose answer no client waits lets a moment pass for others to share its batch.
 """
 
 from __future__ import annotations
@@ -10,24 +9,21 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from gateway.store.troubles import unavailable
 
 MOST_JOBS = 512  # in one batch
-PATIENCE = 0.005  # seconds
 
 
 class Job:
-    """Something to be done, who waits for it, and what came of it. A `patient` one may wait `PATIENCE` for company."""
+    """Something to be done, who waits for it, and what came of it."""
 
-    __slots__ = ("answer", "outcome", "patient", "refused")
+    __slots__ = ("answer", "outcome", "refused")
 
-    def __init__(self, answer: asyncio.Future[Any], *, patient: bool = False) -> None:
+    def __init__(self, answer: asyncio.Future[Any]) -> None:
         self.answer = answer
-        self.patient = patient
         self.outcome: object = None
         self.refused: BaseException | None = None
 
@@ -70,7 +66,6 @@ class Lane(Generic[J]):
         self._queue: SimpleQueue[list[J] | None] = SimpleQueue()
         self._waiting: list[J] = []
         self._busy = False  # a batch is being done, or will be handed over in this turn of the loop
-        self._later: asyncio.TimerHandle | None = None  # when those who are patient have waited long enough
         self._idle: asyncio.Future[None] | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -82,32 +77,19 @@ class Lane(Generic[J]):
             raise unavailable("the store is closed")
         self._waiting.append(job)
         if not self._busy:
-            self._arrange(patient=job.patient)
+            self._busy = True
+            self._loop.call_soon(self._hand_over)
         return job.answer
 
     async def close(self) -> None:
         """Finish what was asked for, then end the thread."""
         if not self._closing:
             self._closing = True
-            if self._later is not None:
-                self._arrange(patient=False)
             if self._busy:
                 self._idle = self._loop.create_future()
                 await self._idle
             self._queue.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
-
-    def _arrange(self, *, patient: bool) -> None:
-        """Have what waits done: behind those who may ask in this turn of the loop, or a moment later."""
-        if patient and not self._closing:
-            if self._later is None:
-                self._later = self._loop.call_later(PATIENCE, partial(self._arrange, patient=False))
-            return
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
-        self._busy = True
-        self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         batch, self._waiting = self._waiting[:MOST_JOBS], self._waiting[MOST_JOBS:]
@@ -118,10 +100,13 @@ class Lane(Generic[J]):
             job.settle()
         if self._after is not None:
             self._after()
-        self._busy = False
         if self._waiting:
-            self._arrange(patient=all(job.patient for job in self._waiting))
-        elif self._idle is not None:
+            self._loop.call_soon(
+                self._hand_over
+            )  # behind those who were just answered: they may ask again at once
+            return
+        self._busy = False
+        if self._idle is not None:
             self._idle.set_result(None)
 
     # ---- the thread

@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-from gateway.store.back import FIRST_FINAL, Change, Enter, Move
+from gateway.store.back import Change, Enter
 from gateway.store.contract import LeaseLost, Mistake, StoreUnavailable
 from gateway.store.files import Files
 from gateway.store.lane import Job
@@ -40,12 +40,12 @@ _PASSING = (
 
 
 class Asked(Job):
-    """A change, and the front that asked for it. No client waits for what only writes down that an errand has ended."""
+    """A change, and the front that asked for it."""
 
     __slots__ = ("change", "holder")
 
     def __init__(self, change: Change | Internal, holder: int, answer: asyncio.Future[Any]) -> None:
-        super().__init__(answer, patient=type(change) is Move and change.state >= FIRST_FINAL)
+        super().__init__(answer)
         self.change = change
         self.holder = holder
 

@@ -14,16 +14,11 @@ from tests.fakes.store_files import ScriptedFiles
 from tests.fakes.store_samples import SOON, moved, put, record
 
 
-async def quiet(store: SqliteStore) -> None:
-    """Return once the keeper has nothing to do."""
-    await asyncio.get_running_loop().run_in_executor(None, store.back._care.submit(lambda: None).result)
-
-
 async def while_a_commit_waits(store: SqliteStore, files: ScriptedFiles) -> asyncio.Task[None]:
     """Start a change and return once its commit is held back by the disk; the keeper has nothing to do by then."""
     await store.remember("any", "thing", b"", SOON)  # the first key is made, which the keeper looks at
     await store.append(record())
-    await quiet(store)
+    await asyncio.get_running_loop().run_in_executor(None, store.back._care.submit(lambda: None).result)
     files.hold("commit")
     first = asyncio.create_task(store.append(record("first")))
     await asyncio.get_running_loop().run_in_executor(None, files.waiting.wait)
@@ -111,49 +106,6 @@ async def test_a_change_that_the_database_refuses_leaves_its_neighbours_alone(
     leaves = await store.leaves_after(0, 100)
     assert [leaf.id for _, leaf in leaves] == ["m0", "first", "1", "2", "3", "4"]
     assert [number for number, _ in leaves] == [1, 2, 3, 4, 5, 6]
-
-
-async def test_an_ending_shares_the_commit_of_what_a_client_waits_for(
-    store: SqliteStore, files: ScriptedFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.store.lane.PATIENCE", 3600.0)
-    leased = [(await put(store, f"m{number}", lease_until=SOON))[0] for number in range(3)]
-    await quiet(store)
-    before = files.done["commit"]
-    endings = [
-        asyncio.create_task(store.commit(each.lease, moved(each, State.DROPPED), record(), keep_lease=False))
-        for each in leased
-    ]
-    while len(store.back._lane._waiting) < 3:
-        await asyncio.sleep(0)
-
-    await put(store, "m4")
-
-    assert files.done["commit"] - before == 1
-    await asyncio.gather(*endings)
-
-
-async def test_an_ending_alone_does_not_wait_for_ever(store: SqliteStore) -> None:
-    (work,) = await put(store, "m1", lease_until=SOON)
-    async with asyncio.timeout(60):
-        await store.commit(work.lease, moved(work, State.DROPPED), record(), keep_lease=False)
-    assert await store.entries() == ()
-
-
-async def test_closing_waits_for_endings_that_wait_for_company(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.store.lane.PATIENCE", 3600.0)
-    (work,) = await put(store, "m1", lease_until=SOON)
-    ending = asyncio.create_task(
-        store.commit(work.lease, moved(work, State.DROPPED), record(), keep_lease=False)
-    )
-    while not store.back._lane._waiting:
-        await asyncio.sleep(0)
-
-    await store.close()
-
-    await ending
 
 
 async def test_a_cancelled_caller_does_not_stop_the_change(store: SqliteStore, files: ScriptedFiles) -> None:
