@@ -69,10 +69,7 @@ def write_log_anew(files: Files, log: Path) -> None:
         return
     handle = files.open(log)
     try:
-        offset = 0
-        while piece := files.read_at(handle, _PIECE, offset):
-            files.write_at(handle, [piece], offset)
-            offset += len(piece)
+        _pour(files, handle, handle)
     finally:
         files.close(handle)
 
@@ -83,13 +80,18 @@ def _copy(files: Files, path: Path) -> None:
     try:
         target = files.create(copy)
         try:
-            offset = 0
-            while piece := files.read_at(source, _PIECE, offset):
-                files.write_at(target, [piece], offset)
-                offset += len(piece)
+            _pour(files, source, target)
             files.flush(target)
         finally:
             files.close(target)
     finally:
         files.close(source)
     files.rename(copy, path)
+
+
+def _pour(files: Files, source: int, target: int) -> None:
+    """Write what one file has into another, or over itself."""
+    offset = 0
+    while piece := files.read_at(source, _PIECE, offset):
+        files.write_at(target, [piece], offset)
+        offset += len(piece)
