@@ -7,6 +7,7 @@ store is broken, or a write of the log fails, the process ends and starts again,
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +35,7 @@ class Ended(Exception):
     """The process is over: it died, or what it stands on is broken."""
 
 
-class Process:
+class Process(ABC):
     """One seed, one story; what its steps are, a subclass says. `wrong` collects what a caller must never see.
     `store_type`: a planted fault."""
 
@@ -158,11 +159,13 @@ class Process:
 
     # ---- what the process does
 
+    @abstractmethod
     async def _began(self) -> None:
-        raise NotImplementedError
+        """What it does first of all."""
 
+    @abstractmethod
     async def _step(self) -> None:
-        raise NotImplementedError
+        """One thing more."""
 
     async def _seal(self) -> None:
         assert self._sealer is not None

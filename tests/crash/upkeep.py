@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from hashlib import sha256
 
 from msgspec.structs import replace
@@ -56,10 +57,8 @@ class Upkeep(Process):
         )
 
     async def _erase(self) -> None:
-        store, messages = (
-            self._opened(),
-            sorted({found for name in self.values if (found := message_of(name))}),
-        )
+        store = self._opened()
+        messages = sorted({found for name in self.values if (found := message_of(name))})
         if messages:
             message = self.chance.choice(messages)
             gone: dict[str, str | None] = {name: None for name in self.values if message_of(name) == message}
@@ -113,5 +112,6 @@ class Upkeep(Process):
             if content is not None and sha256(content).digest() != envelope.sha256:
                 self.wrong.append(f"{envelope.id} has another body")
 
+    @abstractmethod
     async def _move(self, work: Work, after: Progress, record: Record, *, keep_lease: bool) -> bool:
-        raise NotImplementedError
+        """Commit where the errand stands then; whether that took effect."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from gateway.model.address import Address
-from gateway.model.capability import HostPosture, MxHost
+from gateway.model.capability import HostPosture, MxHost, Offer
 from gateway.model.evidence import Evidence
 from gateway.model.problem import Problem
 from gateway.model.tls import TlsGrade
@@ -49,6 +49,21 @@ class Street:
         return HostPosture(
             host=host.name, address=address, evidence=Evidence(grade=grade), observed_at=now, problem=problem
         )
+
+
+class Directory:
+    """A key source that answers as it is told."""
+
+    name = "directory"
+    methods = ("smime",)
+
+    def __init__(self, answer: tuple[Offer, ...] | Problem) -> None:
+        self.answer = answer
+        self.asked = 0
+
+    async def look_up(self, recipient: Address, now: datetime) -> tuple[Offer, ...] | Problem:
+        self.asked += 1
+        return self.answer
 
 
 def names(count: int, ttl: int = 300) -> dict[tuple[str, str], Answer | list[Answer]]:

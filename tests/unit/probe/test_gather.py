@@ -19,7 +19,7 @@ from gateway.probe.servers import ServerSettings
 from gateway.wire.destinations import Destinations
 from tests.unit.probe.answers import PaperDns, found
 from tests.unit.probe.notebook import Notebook
-from tests.unit.probe.street import BOB, HOSTS, MINUTE, NOW, QUICK, Street, World, names
+from tests.unit.probe.street import BOB, HOSTS, MINUTE, NOW, QUICK, Directory, Street, World, names
 
 
 def tls(grade: str, since: datetime = NOW) -> Offer:
@@ -213,21 +213,6 @@ async def test_a_bug_in_a_look_reaches_who_asked_and_the_next_look_begins_anew()
         await world.prober.probe(BOB, NOW)
     world.notebook._pages = {}
     assert (await world.prober.probe(BOB, NOW)).offers == (tls("pkix"), PLAIN)
-
-
-class Directory:
-    """A key source that answers as it is told."""
-
-    name = "directory"
-    methods = ("smime",)
-
-    def __init__(self, answer: tuple[Offer, ...] | Problem) -> None:
-        self.answer = answer
-        self.asked = 0
-
-    async def look_up(self, recipient: Address, now: datetime) -> tuple[Offer, ...] | Problem:
-        self.asked += 1
-        return self.answer
 
 
 KEY = Offer(method="smime", grade="verified", source="directory", scope="mailbox")

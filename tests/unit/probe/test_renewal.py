@@ -15,7 +15,7 @@ from gateway.probe.dns import Answer, Silent
 from gateway.probe.servers import Servers, ServerSettings
 from gateway.probe.warm import NOT_RENEWED, RENEWED, WAITED
 from tests.unit.probe.answers import found
-from tests.unit.probe.street import BOB, HOSTS, MINUTE, NOW, Street, World, names
+from tests.unit.probe.street import BOB, HOSTS, MINUTE, NOW, Directory, Street, World, names
 
 PKIX, PIN, ENCRYPTED, NONE, DANE = (
     TlsGrade.PKIX,
@@ -235,21 +235,6 @@ async def test_what_a_renewal_saw_before_it_was_to_be_forgotten_is_forgotten_too
     assert world.prober.known(BOB, LATE) is None
     world.street.shown[HOSTS[0]] = NONE
     assert tls(await world.prober.probe(BOB, LATE)) == []
-
-
-class Directory:
-    """A key source that answers as it is told."""
-
-    name = "directory"
-    methods = ("smime",)
-
-    def __init__(self, answer: tuple[Offer, ...] | Problem) -> None:
-        self.answer = answer
-        self.asked = 0
-
-    async def look_up(self, recipient: Address, now: datetime) -> tuple[Offer, ...] | Problem:
-        self.asked += 1
-        return self.answer
 
 
 async def test_keys_are_renewed_like_servers_and_no_silence_of_a_source_takes_one_away() -> None:
